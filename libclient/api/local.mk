@@ -1,0 +1,1 @@
+libclientcore_la_SOURCES += %D%/version.c

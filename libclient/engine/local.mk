@@ -1,0 +1,1 @@
+libcommon_la_SOURCES += %D%/env.c %D%/env.h

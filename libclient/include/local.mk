@@ -1,0 +1,1 @@
+pkginclude_HEADERS = %D%/ferry/ferry.h %D%/ferry/error.h

@@ -1,0 +1,3 @@
+#!/bin/sh
+echo "quickstart: under construction" >&2
+exit 1

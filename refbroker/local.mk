@@ -1,0 +1,4 @@
+# The reference broker: librefbroker holds everything but main, so that tests and embedders link the same objects.
+noinst_LTLIBRARIES += librefbroker.la
+librefbroker_la_SOURCES =
+librefbroker_la_LIBADD = libcommon.la
