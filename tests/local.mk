@@ -1,5 +1,5 @@
 # Test programs speak TAP; tests/run.sh runs them with everything else (tests/stages).
 noinst_LTLIBRARIES += libtap.la
 libtap_la_SOURCES = %D%/lib/tap.c %D%/lib/tap.h
-EXTRA_DIST += %D%/run.sh
+EXTRA_DIST += %D%/run.sh %D%/stages %D%/lint %D%/kafka
 include tests/unit/base.mk
