@@ -2,3 +2,4 @@
 noinst_LTLIBRARIES += librefbroker.la
 librefbroker_la_SOURCES =
 librefbroker_la_LIBADD = libcommon.la
+include refbroker/log/local.mk
