@@ -1,1 +1,1 @@
-pkginclude_HEADERS = %D%/ferry/ferry.h %D%/ferry/error.h
+pkginclude_HEADERS = %D%/ferry/ferry.h %D%/ferry/error.h %D%/ferry/producer.h
