@@ -4,3 +4,4 @@ libtap_la_SOURCES = %D%/lib/tap.c %D%/lib/tap.h
 EXTRA_DIST += %D%/run.sh %D%/stages %D%/lint %D%/kafka
 include tests/unit/base.mk
 include tests/unit/sim.mk
+include tests/unit/broker.mk
