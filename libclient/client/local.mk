@@ -1,1 +1,2 @@
 # files of client
+include libclient/client/consumer.mk
