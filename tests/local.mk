@@ -5,3 +5,4 @@ EXTRA_DIST += %D%/run.sh %D%/stages %D%/lint %D%/kafka
 include tests/unit/base.mk
 include tests/unit/sim.mk
 include tests/unit/broker.mk
+include tests/unit/record.mk

@@ -1,0 +1,5 @@
+check_PROGRAMS += tests/unit/test_record_crc tests/unit/test_record_batch
+tests_unit_test_record_crc_SOURCES = tests/unit/test_record_crc.c
+tests_unit_test_record_crc_LDADD = libtap.la libcommon.la
+tests_unit_test_record_batch_SOURCES = tests/unit/test_record_batch.c
+tests_unit_test_record_batch_LDADD = libtap.la libcommon.la
