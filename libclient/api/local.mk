@@ -1,1 +1,2 @@
 libclientcore_la_SOURCES += %D%/version.c
+libclientcore_la_SOURCES += %D%/handle.h %D%/queue.h

@@ -1,1 +1,1 @@
-# files of drive
+libcommon_la_SOURCES += %D%/clock.h %D%/loop.h

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef API_QUEUE_H
+#define API_QUEUE_H
+/*
+ * Event queues: what the engine hands to the application (struct ferry_delivery) waits here until a
+ * thread of the application takes it.
+ *
+ * Any thread may call any function. A queue is reference-counted; each delivery names its queue,
+ * and whoever keeps such a pointer (an engine object, a forward) holds a reference.
+ *
+ * Invariants:
+ *  1. A delivery is in at most one queue, and in the order in which it was pushed.
+ *  2. A forwarded queue is empty: what it had moved to its target, and every operation on it acts
+ * on the target. Chains are followed; a circle is refused.
+ *  3. `length` is the sum of the weights of what is queued: records, where a delivery stands for
+ * records.
+ *  4. A wake (descriptor or callback) happens once for each change from empty to non-empty, after
+ * the delivery is there, and never under a lock.
+ */
+#include "client/client.h"
+
+struct ferry_handle;
+struct ferry_queue;
+
+/* handle: the one that must be driven while a thread waits on the queue. One reference. NULL
+ * without memory. */
+struct ferry_queue *ferry_queue_create(struct ferry_handle *handle);
+struct ferry_queue *ferry_queue_ref(struct ferry_queue *);
+/* The last reference drops what is queued (delivery->drop). NULL is fine. */
+void ferry_queue_unref(struct ferry_queue *);
+
+/* The delivery is the queue's until it is popped. A closed queue drops it at once. */
+void ferry_queue_push(struct ferry_queue *, struct ferry_delivery *);
+/* Puts back in front what was popped and not used up; its weight may have changed. No wake. */
+void ferry_queue_push_front(struct ferry_queue *, struct ferry_delivery *);
+
+/* The oldest delivery, or NULL. Never waits. It is the caller's: use it, then delivery->drop or its
+ * own release. */
+struct ferry_delivery *ferry_queue_pop(struct ferry_queue *);
+/* Waits until `deadline` (monotonic ns; FERRY_NEVER), driving the handle meanwhile if no other
+   thread does. NULL with *status (may be NULL) FERRY_E_TIMED_OUT, FERRY_E_INTERRUPTED
+   (ferry_queue_cancel), FERRY_E_CLOSED, FERRY_E_STATE (from inside a callback), or the code with
+   which the engine ended. */
+struct ferry_delivery *ferry_queue_wait(struct ferry_queue *, ferry_nsec deadline, int *status);
+/* The first delivery for which match is true. For answers of one call on a shared queue. NULL if
+ * there is none. */
+struct ferry_delivery *ferry_queue_take(struct ferry_queue *,
+                                        bool (*match)(const struct ferry_delivery *, void *),
+                                        void *cookie);
+
+/* Ends one wait that is under way, or the next one, with FERRY_E_INTERRUPTED. */
+void ferry_queue_cancel(struct ferry_queue *);
+/* Everything queued is dropped, waits end, later pushes are dropped. */
+void ferry_queue_close(struct ferry_queue *);
+/* Drops what is queued and matches (NULL: all). Returns the weight dropped. */
+uint64_t ferry_queue_purge(struct ferry_queue *,
+                           bool (*match)(const struct ferry_delivery *, void *), void *cookie);
+
+/* Sends what is queued and what will come to `target` (a reference is taken), or with NULL ends
+   that. FERRY_E_INVALID for a circle. */
+int ferry_queue_forward(struct ferry_queue *, struct ferry_queue *target);
+/* Records queued. Follows the forward. */
+uint64_t ferry_queue_length(struct ferry_queue *);
+/* Less the weight of records that were used up within a delivery still queued. */
+bool ferry_queue_empty(struct ferry_queue *);
+
+/* On empty to non-empty writes the payload (at most 16 bytes, copied) to fd, without blocking it
+   for long and without SIGPIPE. fd -1 ends it. The descriptor stays the caller's. */
+int ferry_queue_wake_fd(struct ferry_queue *, int fd, const void *payload, size_t len);
+/* On empty to non-empty calls fn, from the thread that drives, outside every lock. NULL ends it:
+   once this has returned fn is not called again. */
+void ferry_queue_wake_call(struct ferry_queue *, void (*fn)(void *cookie), void *cookie);
+
+#endif
