@@ -6,3 +6,4 @@ include tests/unit/base.mk
 include tests/unit/sim.mk
 include tests/unit/broker.mk
 include tests/unit/record.mk
+include tests/unit/client.mk
