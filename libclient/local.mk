@@ -10,6 +10,7 @@ nodist_libcommon_la_SOURCES =
 
 include libclient/include/local.mk
 include libclient/base/local.mk
+include libclient/schema/local.mk
 include libclient/wire/local.mk
 include libclient/record/local.mk
 include libclient/engine/local.mk

@@ -7,3 +7,4 @@ include tests/unit/sim.mk
 include tests/unit/broker.mk
 include tests/unit/record.mk
 include tests/unit/client.mk
+include tests/unit/wire.mk

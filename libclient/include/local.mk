@@ -3,3 +3,4 @@ pkginclude_HEADERS += %D%/ferry/client.h %D%/ferry/config.h
 pkginclude_HEADERS += %D%/ferry/hooks.h
 pkginclude_HEADERS += %D%/ferry/producer.h
 pkginclude_HEADERS += %D%/ferry/consumer.h
+pkginclude_HEADERS += %D%/ferry/kafka_errors.h

@@ -65,6 +65,8 @@ struct ferry_error {
 
 /** A code's name, such as "FERRY_E_CONFIG" or "NOT_LEADER_OR_FOLLOWER"; never NULL. Static memory; any thread. */
 FERRY_API const char *ferry_error_name(int32_t code);
+/** What a code means for the caller, whoever found it: enum ferry_error_flag. Any thread. */
+FERRY_API uint32_t ferry_error_flags(int32_t code);
 
 #ifdef __cplusplus
 }

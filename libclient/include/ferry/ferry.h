@@ -14,6 +14,7 @@
 #include <ferry/client.h>
 #include <ferry/config.h>
 #include <ferry/error.h>
+#include <ferry/kafka_errors.h>
 
 #ifdef __cplusplus
 extern "C" {
