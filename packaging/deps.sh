@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs from Debian what is missing: `deps.sh build` what a build needs, `deps.sh tests` what the tests need too.
 set -eu
-build="gcc make autoconf automake libtool pkg-config python3 zlib1g-dev libsnappy-dev liblz4-dev libzstd-dev libc-ares-dev"
+build="gcc make autoconf automake libtool pkg-config python3 zlib1g-dev liblz4-dev libzstd-dev libc-ares-dev"
 tests="clang libclang-rt-14-dev valgrind kcat binutils"
 case ${1:-build} in
 build) want=$build ;;

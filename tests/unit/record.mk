@@ -1,5 +1,8 @@
-check_PROGRAMS += tests/unit/test_record_crc tests/unit/test_record_batch
+RECORD_TESTS = tests/unit/test_record_crc tests/unit/test_record_batch tests/unit/test_record_compress
+check_PROGRAMS += $(RECORD_TESTS)
 tests_unit_test_record_crc_SOURCES = tests/unit/test_record_crc.c
 tests_unit_test_record_crc_LDADD = libtap.la libcommon.la
 tests_unit_test_record_batch_SOURCES = tests/unit/test_record_batch.c
 tests_unit_test_record_batch_LDADD = libtap.la libcommon.la
+tests_unit_test_record_compress_SOURCES = tests/unit/test_record_compress.c
+tests_unit_test_record_compress_LDADD = libtap.la libcommon.la
