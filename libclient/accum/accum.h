@@ -43,6 +43,13 @@ static inline uint32_t ferry_side_size(uint32_t side)
     return 8 * (uint32_t)__builtin_popcount(side & FERRY_SIDE_ALL);
 }
 
+/* A receipt in 64 bits: batch and index. */
+enum { FERRY_ACCUM_INDEX_BITS = 24, FERRY_ACCUM_RECORDS_MAX = (1 << FERRY_ACCUM_INDEX_BITS) - 1 };
+static inline uint64_t ferry_receipt_pack(uint64_t batch, uint32_t index)
+{
+    return batch << FERRY_ACCUM_INDEX_BITS | index;
+}
+
 struct ferry_accum_batch {
     struct ferry_link link; /* of the owner's queue, whoever that is */
     struct ferry_chunk *first, *last;
@@ -53,9 +60,13 @@ struct ferry_accum_batch {
     uint32_t side;               /* enum ferry_side */
     uint32_t writers; /* threads still copying a large value into it; guarded as the accum is */
     bool sealed;
+    bool stamped;  /* its header is written */
+    bool bare;     /* its records were dropped: the chunks hold side entries alone */
+    uint8_t codec; /* of packed */
     int64_t base_timestamp, max_timestamp;
     int64_t opened_at;  /* monotonic ns of its first record */
     int64_t expires_at; /* earliest expiry of a record; INT64_MAX = none */
+    int64_t counted;    /* bytes of packed, as counted */
     struct ferry_slab
         *packed; /* the whole batch compressed, header included; NULL = not compressed */
 };

@@ -30,9 +30,9 @@ struct ferry_chunk {
 };
 
 enum {
-    FERRY_CHUNK_CLASSES = 6, /* 1, 2, 4 .. 32 KiB, struct ferry_chunk included */
-    FERRY_CHUNK_SMALLEST = 1024,
-    FERRY_CHUNK_LARGEST = FERRY_CHUNK_SMALLEST << (FERRY_CHUNK_CLASSES - 1)
+    FERRY_CHUNK_CLASSES = 8, /* 1, 2, 4, 8, 12, 16, 24, 32 KiB, struct ferry_chunk included */
+    FERRY_CHUNK_LARGEST =
+        32768 /* larger records get a chunk of their own size, which is not kept */
 };
 
 struct ferry_chunks {
