@@ -8,3 +8,4 @@ include tests/unit/broker.mk
 include tests/unit/record.mk
 include tests/unit/client.mk
 include tests/unit/wire.mk
+include tests/unit/producer.mk

@@ -152,7 +152,11 @@ static int open_batch(struct ferry_accum *a, size_t most, int64_t now, bool forc
     a->side_size = ferry_side_size(c->side);
     a->defer = c->defer;
     size_t budget = c->batch_size > FERRY_BATCH_HEADER ? c->batch_size - FERRY_BATCH_HEADER : 0;
-    open_chunk(a, k, budget > most ? budget : most);
+    if (budget < most) { /* larger than a batch: goes alone */
+        budget = most;
+        a->count_max = 1;
+    }
+    open_chunk(a, k, budget);
     return 0;
 }
 

@@ -60,9 +60,10 @@ struct ferry_accum_batch {
     uint32_t side;               /* enum ferry_side */
     uint32_t writers; /* threads still copying a large value into it; guarded as the accum is */
     bool sealed;
-    bool stamped;  /* its header is written */
-    bool bare;     /* its records were dropped: the chunks hold side entries alone */
-    uint8_t codec; /* of packed */
+    bool stamped;         /* its header is written */
+    bool bare;            /* its records were dropped: the chunks hold side entries alone */
+    uint32_t records_crc; /* of what follows the header, once it was stamped */
+    uint8_t codec;        /* of packed */
     int64_t base_timestamp, max_timestamp;
     int64_t opened_at;  /* monotonic ns of its first record */
     int64_t expires_at; /* earliest expiry of a record; INT64_MAX = none */

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/slab.h"
 #include "record/compress.h"
+#include "record/crc32c.h"
 #include "record/varint.h"
 
 /* -- Walking ---------------------------------------------------------------------------------- */
@@ -177,16 +178,31 @@ static size_t record_parts(const struct ferry_accum_batch *b, struct ferry_bytes
 
 enum { FEW_PARTS = 64 };
 
-int ferry_sealed_stamp(struct ferry_accum_batch *b, const struct ferry_sealed_stamp *s)
+/* Of what follows the header: taken once, whatever is stamped how often. */
+static uint32_t records_crc(struct ferry_accum_batch *b)
 {
+    uint32_t crc = 0;
+    if (b->stamped)
+        return b->records_crc;
+    if (b->packed)
+        crc = ferry_crc32c(0, b->packed->data + FERRY_BATCH_HEADER,
+                           b->packed->len - FERRY_BATCH_HEADER);
+    else
+        for (const struct ferry_chunk *k = b->first; k; k = k->next) {
+            size_t skip = k == b->first ? FERRY_BATCH_HEADER : 0;
+            crc = ferry_crc32c(crc, k->data + skip, k->len - skip);
+        }
+    b->records_crc = crc;
+    b->stamped = true;
+    return crc;
+}
+
+void ferry_sealed_stamp(struct ferry_accum_batch *b, const struct ferry_sealed_stamp *s)
+{
+    enum { COVERED = FERRY_BATCH_HEADER - FERRY_BATCH_CRC_FROM };
     uint8_t *header = b->packed ? b->packed->data : b->first->data;
     size_t size = ferry_sealed_wire_size(b);
     FERRY_CHECK(b->sealed && b->writers == 0 && b->count > 0);
-    if (b->stamped) {
-        ferry_build_restamp(header, size, s->producer_id, s->producer_epoch, s->base_sequence,
-                            s->transactional);
-        return 0;
-    }
     struct ferry_build_header h = {
         .base_timestamp = b->base_timestamp,
         .max_timestamp = b->max_timestamp,
@@ -200,19 +216,9 @@ int ferry_sealed_stamp(struct ferry_accum_batch *b, const struct ferry_sealed_st
                                  (s->transactional ? FERRY_BATCH_TRANSACTIONAL : 0)),
     };
     ferry_build_header(header, &h, size);
-    if (b->packed) {
-        ferry_build_crc(header, size);
-    } else {
-        struct ferry_bytes few[FEW_PARTS], *parts = few;
-        size_t n = chunk_count(b);
-        if (n > FEW_PARTS && !(parts = ferry_alloc(n * sizeof *parts)))
-            return FERRY_E_NOMEM;
-        ferry_build_crc_parts(header, parts, record_parts(b, parts));
-        if (parts != few)
-            ferry_free(parts);
-    }
-    b->stamped = true;
-    return 0;
+    uint32_t crc = ferry_crc32c(0, header + FERRY_BATCH_CRC_FROM, COVERED);
+    crc = ferry_crc32c_combine(crc, records_crc(b), size - FERRY_BATCH_HEADER);
+    ferry_put32(header + 17, crc);
 }
 
 int ferry_sealed_pack(struct ferry_accum_batch *b, struct ferry_codecs *codecs, int codec,

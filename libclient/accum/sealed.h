@@ -49,7 +49,7 @@ struct ferry_sealed_stamp {
 
 /* Writes header and CRC. Call it again to stamp anew, when no send names the batch; that is quick.
  */
-int ferry_sealed_stamp(struct ferry_accum_batch *, const struct ferry_sealed_stamp *);
+void ferry_sealed_stamp(struct ferry_accum_batch *, const struct ferry_sealed_stamp *);
 /* Compresses into `packed` (before the first stamp); where that does not make it smaller, the batch
  * stays as it is. Touches nothing but the batch and `codecs`, so it may run on a worker. 0,
  * FERRY_E_NOMEM, FERRY_E_CODEC ... */

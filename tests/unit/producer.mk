@@ -1,0 +1,13 @@
+check_PROGRAMS += tests/unit/test_accum
+tests_unit_test_accum_SOURCES = tests/unit/test_accum.c
+tests_unit_test_accum_LDADD = libtap.la libclientcore.la libcommon.la
+check_PROGRAMS += tests/unit/test_partitioner
+tests_unit_test_partitioner_SOURCES = tests/unit/test_partitioner.c
+tests_unit_test_partitioner_LDADD = libtap.la libclientcore.la libcommon.la
+EXTRA_DIST += tests/vectors/partitioners.txt
+
+# The tables that tests/stages/35-partitioners.sh compares with Java's and librdkafka's.
+EXTRA_PROGRAMS += tests/interop/partitioners/ours
+tests_interop_partitioners_ours_SOURCES = tests/interop/partitioners/ours.c
+tests_interop_partitioners_ours_LDADD = libclientcore.la libcommon.la
+EXTRA_DIST += tests/interop/partitioners/keys.py tests/interop/partitioners/Partitions.java tests/interop/partitioners/rdkafka.c
