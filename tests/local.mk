@@ -9,3 +9,4 @@ include tests/unit/record.mk
 include tests/unit/client.mk
 include tests/unit/wire.mk
 include tests/unit/producer.mk
+include tests/unit/consumer.mk

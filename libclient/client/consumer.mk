@@ -1,4 +1,5 @@
 # the consumer and its group
-noinst_HEADERS += \
+libclientcore_la_SOURCES += \
+    libclient/client/assign.c libclient/client/assign.h libclient/client/assign_sticky.c \
     libclient/client/consumer.h libclient/client/consumer_app.h libclient/client/consumer_list.h \
     libclient/client/fetcher.h libclient/client/fetcher_buffer.h libclient/client/group.h
