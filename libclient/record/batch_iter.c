@@ -220,8 +220,7 @@ static inline const uint8_t *decode_fast(const struct ferry_batch_iter *it,
     if (!(p = take64(p + 1, &time_delta)) || !(p = take(p, &n)))
         return NULL;
     *delta = (int32_t)natural(n);
-    if ((uint32_t)natural(n) - (uint32_t)it->next_delta >
-        (uint32_t)it->max_delta - (uint32_t)it->next_delta)
+    if (natural(n) < it->next_delta || natural(n) > it->max_delta)
         return NULL;
     if (!(p = take_field(p, stop, &r->key)) || !(p = take_field(p, stop, &r->value)) ||
         !(p = take(p, &n)))

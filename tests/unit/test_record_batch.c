@@ -389,10 +389,12 @@ static void both_decoders_agree(void)
             at = ferry_build_record(at, &rec, random_delta(&r), i);
         }
         size_t len = (size_t)(at - bytes);
-        for (uint64_t n = ferry_prng_below(&r, 3); n; n--)
-            bytes[ferry_prng_below(&r, ferry_prng_chance(&r, 1, 2) ? 12 : len)] =
-                (uint8_t)(ferry_prng_chance(&r, 1, 2) ? ferry_prng_next(&r)
-                                                      : 0x80 | ferry_prng_below(&r, 2));
+        for (uint64_t n = ferry_prng_below(&r, 3); n; n--) {
+            size_t where = ferry_prng_below(&r, n == 1 ? 12 : len);
+            bytes[where] = (uint8_t)ferry_prng_next(&r);
+            if (ferry_prng_chance(&r, 1, 2))
+                bytes[where] = 0x80 | (bytes[where] & 1);
+        }
         uint8_t *copy = memcpy(malloc(len), bytes, len);
         bool good = false, agree = decoders_agree(copy, len, 6, &good);
         good_ones += good;
