@@ -3,6 +3,7 @@ noinst_LTLIBRARIES += libtap.la
 libtap_la_SOURCES = %D%/lib/tap.c %D%/lib/tap.h
 EXTRA_DIST += %D%/run.sh %D%/stages %D%/lint %D%/kafka
 include tests/unit/base.mk
+include tests/unit/drive.mk
 include tests/unit/sim.mk
 include tests/unit/broker.mk
 include tests/unit/record.mk

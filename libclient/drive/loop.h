@@ -81,6 +81,6 @@ void ferry_loop_wake(struct ferry_loop *);
 /* Whether run may sleep: no completion, readable socket or past deadline is at hand. */
 bool ferry_loop_quiet(const struct ferry_loop *);
 
-const struct ferry_loop_counters *ferry_loop_counters(const struct ferry_loop *);
+const struct ferry_loop_counters *ferry_loop_counters(struct ferry_loop *);
 
 #endif
