@@ -356,7 +356,7 @@ def source(schema, structs):
         tags = sum(f.tag is not None for f in s.fields)
         rows.append("    {%d, %d, sizeof(struct %s), %s, %d, %d, %d, %d, %d, %d}," % (
             names(s.name), len(fields), s.c_name,
-            f"offsetof(struct {s.c_name}, unknown_tags)" if flexible(s) else "0", s.wire_min,
+            f"offsetof(struct {s.c_name}, unknown_tags)" if flexible(s) else "FERRY_NO_TAGS", s.wire_min,
             len(s.fields) - tags, tags, s.message.min, s.message.max, s.message.flexible))
         fields += [field_row(s, f, names, defaults) for f in s.sorted]
     out = [BANNER, "#include \"config.h\"\n\n#include \"wire/apis.h\"\n#include \"wire/messages.h\"\n"]

@@ -168,7 +168,10 @@ static int read_pointer(struct decoder *d, const struct ferry_field *f, void *at
 {
     *(void **)at = NULL;
     if (d->version >= f->null_since) {
-        bool null = (int8_t)ferry_cursor_u8(d->in) < 0;
+        /* A tagged one has an unsigned varint in front, 0 for null; any other an int8, below 0 for
+         * null. */
+        bool null = f->flags & FERRY_F_TAGGED ? ferry_cursor_uvarint(d->in) == 0
+                                              : (int8_t)ferry_cursor_u8(d->in) < 0;
         if (d->in->err)
             return bad(d, f, "the message ends within it");
         if (null)
@@ -215,7 +218,7 @@ static int keep_tags(struct decoder *d, const struct ferry_msg *msg, struct ferr
         if (!find_tag(msg, tag, d->version))
             kept->items[kept->count++] = (struct ferry_tag){tag, {data, len}};
     }
-    *(const struct ferry_tags **)((char *)value + msg->unknown_tags) = kept;
+    *ferry_msg_unknown_tags(msg, value) = kept;
     return 0;
 }
 
@@ -269,8 +272,9 @@ static int read_struct(struct decoder *d, const struct ferry_msg *msg, void *val
     }
     for (unsigned i = 0; i < msg->tagged; i++, f++)
         ferry_field_init(f, (char *)value + f->offset);
-    if (msg->unknown_tags)
-        *(void **)((char *)value + msg->unknown_tags) = NULL;
+    const struct ferry_tags **kept = ferry_msg_unknown_tags(msg, value);
+    if (kept)
+        *kept = NULL;
     return d->flexible ? read_tags(d, msg, value) : 0;
 }
 
@@ -429,7 +433,7 @@ static int write_field(struct encoder *e, const struct ferry_field *f, const voi
     if (!value && e->version < f->null_since)
         return refuse(e, f, FERRY_E_INVALID, "it is null where it may not be");
     if (e->version >= f->null_since)
-        ferry_writer_u8(e->w, value ? 1 : 0xff);
+        ferry_writer_u8(e->w, value ? 1 : f->flags & FERRY_F_TAGGED ? 0 : 0xff);
     return value ? write_struct(e, &ferry_msgs[f->sub], value) : 0;
 }
 
@@ -450,8 +454,7 @@ static void write_unknown_tag(struct encoder *e, const struct ferry_tag *t)
 static int write_tags(struct encoder *e, const struct ferry_msg *msg, const void *value)
 {
     static const struct ferry_tags none;
-    const struct ferry_tags *unknown =
-        *(const struct ferry_tags *const *)((const char *)value + msg->unknown_tags);
+    const struct ferry_tags *unknown = *ferry_msg_unknown_tags_of(msg, value);
     const struct ferry_field *fields = ferry_msg_fields(msg) + msg->plain;
     uint32_t count = 0, next = 0;
     if (!unknown)

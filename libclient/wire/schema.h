@@ -54,13 +54,15 @@ struct ferry_field {
     uint8_t preset; /* place of the default in ferry_field_defaults */
 };
 
+#define FERRY_NO_TAGS UINT16_MAX
+
 /* A struct: a message, or one inside a message. */
 struct ferry_msg {
     uint16_t name;  /* offset into ferry_msg_names */
     uint16_t first; /* its fields in ferry_fields: `plain` in order of the wire, then `tagged` in
                        order of their tags */
     uint16_t size;  /* of the C struct */
-    uint16_t unknown_tags; /* offset of that member; 0 = none */
+    uint16_t unknown_tags; /* offset of that member, FERRY_NO_TAGS where no version is flexible */
     uint16_t wire_min;     /* no version has fewer bytes */
     uint8_t plain, tagged;
     int8_t min, max;
@@ -82,6 +84,21 @@ extern const struct ferry_msg ferry_msgs[];
 extern const struct ferry_field ferry_fields[];
 extern const int64_t ferry_field_defaults[];
 extern const char ferry_msg_names[];
+
+/* The place of unknown_tags in a value, or NULL. */
+static inline const struct ferry_tags **ferry_msg_unknown_tags(const struct ferry_msg *m,
+                                                               void *value)
+{
+    return m->unknown_tags == FERRY_NO_TAGS
+               ? NULL
+               : (const struct ferry_tags **)((char *)value + m->unknown_tags);
+}
+
+static inline const struct ferry_tags *const *ferry_msg_unknown_tags_of(const struct ferry_msg *m,
+                                                                        const void *value)
+{
+    return (const struct ferry_tags *const *)ferry_msg_unknown_tags(m, (void *)(uintptr_t)value);
+}
 
 static inline const char *ferry_msg_name(const struct ferry_msg *m)
 {

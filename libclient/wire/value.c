@@ -81,13 +81,19 @@ void ferry_msg_init(const struct ferry_msg *msg, void *value)
     const struct ferry_field *f = ferry_msg_fields(msg);
     for (unsigned i = 0; i < (unsigned)msg->plain + msg->tagged; i++)
         ferry_field_init(&f[i], (char *)value + f[i].offset);
-    if (msg->unknown_tags)
-        *(void **)((char *)value + msg->unknown_tags) = NULL;
+    const struct ferry_tags **tags = ferry_msg_unknown_tags(msg, value);
+    if (tags)
+        *tags = NULL;
 }
 
+/* A struct that came with unknown tags is not at its default: it must be written for them to
+ * survive. */
 static bool struct_is_default(const struct ferry_msg *msg, const void *value)
 {
     const struct ferry_field *f = ferry_msg_fields(msg);
+    const struct ferry_tags *const *tags = ferry_msg_unknown_tags_of(msg, value);
+    if (tags && *tags)
+        return false;
     for (unsigned i = 0; i < (unsigned)msg->plain + msg->tagged; i++) {
         if (!ferry_field_is_default(&f[i], (const char *)value + f[i].offset))
             return false;
@@ -255,8 +261,9 @@ int ferry_msg_copy(const struct ferry_msg *msg, const void *from, struct ferry_a
         if (e)
             return e;
     }
-    if (msg->unknown_tags)
-        *(void **)((char *)to + msg->unknown_tags) = NULL;
+    const struct ferry_tags **tags = ferry_msg_unknown_tags(msg, to);
+    if (tags)
+        *tags = NULL;
     return 0;
 }
 

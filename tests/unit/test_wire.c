@@ -19,19 +19,22 @@ static void request_frames(void)
     const struct ferry_api *api = ferry_api_find(18);
     CHECK(api != NULL);
     CHECK_INT(ferry_frame_request(&w, api, 3, 7, FERRY_STR("c"), &body, NULL), 0);
-    static const uint8_t want[] = {0, 0, 0, 21,  0,   18,  0,   3,   0,   0, 0,   7, 0,
-                                   1, 'c', 0, 6, 'f', 'e', 'r', 'r', 'y', 2, '1', 0};
+    static const uint8_t want[] = {0, 0,   0, 21, 0,   18,  0,   3,   0,   0, 0,   7, 0,
+                                   1, 'c', 0, 6,  'f', 'e', 'r', 'r', 'y', 2, '1', 0};
     CHECK_INT(w.len, sizeof want);
     CHECK(memcmp(w.data, want, sizeof want) == 0);
     struct ferry_request_head head;
-    CHECK_INT(ferry_frame_parse_request((struct ferry_bytes){w.data + 4, w.len - 4}, &head, NULL), 0);
+    CHECK_INT(ferry_frame_parse_request((struct ferry_bytes){w.data + 4, w.len - 4}, &head, NULL),
+              0);
     CHECK(head.known && head.api == api);
     CHECK_INT(head.version, 3);
     CHECK_INT(head.correlation_id, 7);
     CHECK(ferry_str_eq(head.client_id, FERRY_STR("c")));
     struct ferry_arena arena = {.limit = 4096};
     struct ferry_api_versions_request back;
-    CHECK_INT(ferry_msg_decode(ferry_api_request(api), 3, head.body, FERRY_DECODE_WHOLE, &arena, &back, NULL), 0);
+    CHECK_INT(ferry_msg_decode(ferry_api_request(api), 3, head.body, FERRY_DECODE_WHOLE, &arena,
+                               &back, NULL),
+              0);
     CHECK(ferry_msg_equal(&ferry_api_versions_request_msg, &body, &back));
     ferry_arena_free(&arena);
     ferry_writer_free(&w);

@@ -1,3 +1,15 @@
-check_PROGRAMS += tests/unit/test_wire
+noinst_LTLIBRARIES += libgen.la
+libgen_la_SOURCES = tests/lib/gen.c tests/lib/gen.h
+check_PROGRAMS += tests/unit/test_wire tests/unit/test_wire_vectors tests/fuzz/decode
 tests_unit_test_wire_SOURCES = tests/unit/test_wire.c
-tests_unit_test_wire_LDADD = libtap.la libclientcore.la libcommon.la
+tests_unit_test_wire_LDADD = libtap.la libgen.la libclientcore.la libcommon.la
+tests_unit_test_wire_vectors_SOURCES = tests/unit/test_wire_vectors.c
+tests_unit_test_wire_vectors_LDADD = libtap.la libgen.la libclientcore.la libcommon.la
+tests_fuzz_decode_SOURCES = tests/fuzz/decode.c tests/fuzz/decode.h tests/fuzz/decode_main.c
+tests_fuzz_decode_LDADD = libtap.la libgen.la libcommon.la
+EXTRA_PROGRAMS += tests/codec/peer
+tests_codec_peer_SOURCES = tests/codec/peer.c
+tests_codec_peer_LDADD = libgen.la libcommon.la
+CLEANFILES += tests/codec/peer
+EXTRA_DIST += tests/codec/Codec.java tests/codec/pom.xml
+EXTRA_DIST += tests/vectors/messages.txt tests/vectors/errors.txt tests/vectors/update.sh
