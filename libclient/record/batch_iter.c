@@ -30,8 +30,8 @@ int ferry_batch_iter_init(struct ferry_batch_iter *it, const struct ferry_batch 
                           struct ferry_error *err)
 {
     bool append_time = (b->attributes & FERRY_BATCH_LOG_APPEND_TIME) != 0;
-    it->at = it->start = records.data;
-    it->end = records.data + records.len;
+    it->at = it->start = records.data ? records.data : b->data;
+    it->end = it->at + records.len;
     it->fast = records.len > SLACK ? it->end - SLACK : it->at;
     it->base_offset = b->base_offset;
     it->base_timestamp = append_time ? b->max_timestamp : b->base_timestamp;

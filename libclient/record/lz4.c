@@ -191,6 +191,14 @@ static int read_header(struct frame *f, struct ferry_compress_out *o)
     return 0;
 }
 
+/* The library does not tell a block that is malformed from one for which there is no room. */
+static int too_long_or_bad(struct ferry_compress_out *o)
+{
+    return ferry_fail(
+        o->err, FERRY_E_CODEC,
+        "lz4: a block is malformed, or the data expands beyond the limit of %zu bytes", o->limit);
+}
+
 static int expand(const struct frame *f, const uint8_t *from, size_t len,
                   struct ferry_compress_out *o)
 {
@@ -209,7 +217,7 @@ static int expand(const struct frame *f, const uint8_t *from, size_t len,
                                           (const char *)to - reach, (int)reach);
     }
     if (n < 0)
-        return room < most ? ferry_compress_beyond(o) : ferry_compress_bad(o, "malformed block");
+        return room < most ? too_long_or_bad(o) : ferry_compress_bad(o, "a block is malformed");
     ferry_compress_wrote(o, (size_t)n);
     return 0;
 }

@@ -78,9 +78,9 @@ static int unpack(void **state, struct ferry_bytes in, struct ferry_compress_out
             p += FRAME_HEADER;
             continue;
         }
-        size_t len = end - p < 4 ? SIZE_MAX : ferry_get32(p);
-        if (len > (size_t)(end - p) - 4)
+        if (end - p < 4 || ferry_get32(p) > (size_t)(end - p) - 4)
             return ferry_compress_bad(o, "the data ends inside a block");
+        size_t len = ferry_get32(p);
         rc = block(p + 4, len, o);
         p += 4 + len;
     }

@@ -7,6 +7,12 @@
 #include "tests/lib/tap.h"
 
 #include <stdlib.h>
+#ifdef HAVE_LZ4
+#include <lz4frame.h>
+#endif
+#ifdef HAVE_ZSTD
+#include <zstd.h>
+#endif
 
 static struct ferry_error err;
 static struct ferry_codecs *codecs;
@@ -119,6 +125,267 @@ static void round_trips_zstd(void)
     round_trips(FERRY_CODEC_ZSTD);
 }
 
+static void names_and_ranges(void)
+{
+    int min, max, standard;
+    for (int i = 0; i < FERRY_CODEC_COUNT; i++)
+        CHECK_INT(ferry_codec_find(ferry_str_of(ferry_codec_name(i))), i);
+    CHECK_INT(ferry_codec_find(FERRY_STR("brotli")), -1);
+    CHECK_INT(ferry_codec_find((struct ferry_str){NULL, 0}), -1);
+    CHECK_STR(ferry_codec_name(5), "unknown");
+    CHECK_INT(ferry_codec_available(5, &err), FERRY_E_INVALID);
+    CHECK_INT(ferry_codec_available(-1, &err), FERRY_E_INVALID);
+    CHECK(!ferry_codec_levels(FERRY_CODEC_NONE, &min, &max, &standard));
+    CHECK(!ferry_codec_levels(FERRY_CODEC_SNAPPY, &min, &max, &standard));
+    for (int i = 1; i < FERRY_CODEC_COUNT; i++) {
+        struct ferry_slab *out = NULL;
+        struct ferry_bytes in = {data, 10};
+        if (ferry_codec_available(i, &err) == 0)
+            continue;
+        CHECK_INT(err.code, FERRY_E_UNSUPPORTED);
+        CHECK(strstr(err.text, ferry_codec_name(i)) && strstr(err.text, "--without-"));
+        CHECK_INT(ferry_compress(codecs, i, 1, &in, 1, &out, &err), FERRY_E_UNSUPPORTED);
+        CHECK_INT(ferry_decompress(codecs, i, in, 100, &out, &err), FERRY_E_UNSUPPORTED);
+        CHECK(!out && !ferry_codec_levels(i, &min, &max, &standard));
+    }
+}
+
+static bool expands_to(int codec, const void *from, size_t len, const void *to, size_t to_len)
+{
+    struct ferry_slab *out = NULL;
+    void *exact = memcpy(malloc(len), from, len);
+    bool good = ferry_decompress(codecs, codec, (struct ferry_bytes){exact, len}, to_len, &out,
+                                 &err) == 0 &&
+                out->len == to_len && !memcmp(out->data, to, to_len);
+    free(exact);
+    ferry_slab_unref(out);
+    return good;
+}
+
+static bool fails_with(int codec, const void *from, size_t len, const char *why)
+{
+    struct ferry_slab *out = NULL;
+    void *exact = memcpy(malloc(len ? len : 1), from, len);
+    bool good = ferry_decompress(codecs, codec, (struct ferry_bytes){exact, len}, 1000, &out,
+                                 &err) == FERRY_E_CODEC &&
+                strstr(err.text, why) && strstr(err.text, ferry_codec_name(codec)) &&
+                (!out || out->len == 0);
+    free(exact);
+    ferry_slab_unref(out);
+    return good;
+}
+
+/* What one codec makes of the same data twice in a row is read as one: members, frames, streams. */
+static void several_in_a_row(void)
+{
+    for (int codec = 1; codec < FERRY_CODEC_COUNT; codec++) {
+        if (ferry_codec_available(codec, NULL) < 0)
+            continue;
+        struct ferry_slab *out = NULL;
+        struct ferry_bytes halves[2] = {{data, 70000}, {data + 70000, 333}};
+        CHECK_INT(
+            ferry_compress(codecs, codec, FERRY_CODEC_LEVEL_DEFAULT, &halves[0], 1, &out, &err), 0);
+        CHECK_INT(
+            ferry_compress(codecs, codec, FERRY_CODEC_LEVEL_DEFAULT, &halves[1], 1, &out, &err), 0);
+        bool good = expands_to(codec, out->data, out->len, data, 70333);
+        ferry_slab_unref(out);
+        CHECK(good);
+    }
+}
+
+#define S(literal) literal, sizeof(literal) - 1
+
+static void snappy_by_hand(void)
+{
+    if (ferry_codec_available(FERRY_CODEC_SNAPPY, &err) < 0) {
+        tap_skip(err.text);
+        return;
+    }
+#define XERIAL "\x82SNAPPY\0\0\0\0\1\0\0\0\1"
+    /* Each kind of element; a copy that overlaps itself; a copy with a distance of 32 bits. */
+    CHECK(expands_to(2, S("\x0c\x10\x61\x62\x63\x64\x65\x09\x05\0!"), S("abcdeabcdea!")));
+    CHECK(expands_to(2, S("\x0a\0x\x22\1\0"), S("xxxxxxxxxx")));
+    CHECK(expands_to(2, S("\x08\x0c\x61\x62\x63\x64\x0f\4\0\0\0"), S("abcdabcd")));
+    CHECK(expands_to(2, S("\4\xf0\3\x61\x62\x63\x64"), S("abcd")));
+    CHECK(expands_to(2, S("\4\xfc\3\0\0\0\x61\x62\x63\x64"), S("abcd")));
+    CHECK(expands_to(2, S("\0"), S("")));
+    CHECK(fails_with(2, S(""), "size"));
+    CHECK(fails_with(2, S("\xff\xff\xff\xff\x0f"), "size")); /* claims 4 GB */
+    CHECK(fails_with(2, S("\xff\xff\xff\xff\xff\x0f"), "size"));
+    CHECK(fails_with(2, S("\5\x0c\x61\x62\x63\x64"), "malformed"));           /* one byte short */
+    CHECK(fails_with(2, S("\3\x0c\x61\x62\x63\x64"), "malformed"));           /* one too many */
+    CHECK(fails_with(2, S("\x08\x0c\x61\x62\x63\x64\x01\x05"), "malformed")); /* before the start */
+    CHECK(fails_with(2, S("\x08\x0c\x61\x62\x63\x64\x01\0"), "malformed"));   /* distance 0 */
+    CHECK(fails_with(2, S("\x08\x0c\x61\x62\x63\x64\x0e\4"), "malformed"));   /* cut off */
+    CHECK(fails_with(2, S("\4\xf4\xff"), "malformed"));
+    CHECK(expands_to(2, S(XERIAL), S("")));
+    CHECK(fails_with(2, S(XERIAL "\0\0\0\5\4\x0c\x61\x62\x63"), "malformed"));
+    CHECK(fails_with(2, S(XERIAL "\0\0\0\6\4\x0c\x61\x62\x63"), "ends inside"));
+    CHECK(fails_with(2, S(XERIAL "\xff\xff\xff\xff"), "ends inside"));
+    CHECK(fails_with(2, S(XERIAL "\0"), "ends inside"));
+    CHECK(fails_with(2, S(XERIAL "\0\0"), "ends inside"));
+    CHECK(fails_with(2, S(XERIAL "\0\0\0"), "ends inside"));
+}
+
+/* Frames of every shape, made by the lz4 library's own frame functions. */
+static void lz4_frames(void)
+{
+#ifdef HAVE_LZ4
+    size_t cap = LZ4F_compressFrameBound(DATA, NULL) + 100;
+    char *frame = malloc(cap);
+    for (unsigned shape = 0; shape < 64; shape++) {
+        LZ4F_preferences_t p = {0};
+        p.frameInfo.blockMode = shape & 1 ? LZ4F_blockLinked : LZ4F_blockIndependent;
+        p.frameInfo.contentChecksumFlag = shape & 2 ? LZ4F_contentChecksumEnabled : 0;
+        p.frameInfo.blockChecksumFlag = shape & 4 ? LZ4F_blockChecksumEnabled : 0;
+        p.frameInfo.contentSize = shape & 8 ? DATA : 0;
+        p.frameInfo.blockSizeID = (LZ4F_blockSizeID_t)(LZ4F_max64KB + (shape >> 4));
+        size_t n = LZ4F_compressFrame(frame, cap, data, DATA, &p);
+        bool good = !LZ4F_isError(n) && expands_to(FERRY_CODEC_LZ4, frame, n, data, DATA);
+        /* Each checksum is looked at. */
+        size_t header = shape & 8 ? 14 : 6;
+        frame[header] ^= 1;
+        good = good && fails_with(FERRY_CODEC_LZ4, frame, n, "header checksum");
+        frame[header] ^= 1;
+        if (good && shape & 2) {
+            frame[n - 1] ^= 1;
+            good = !expands_to(FERRY_CODEC_LZ4, frame, n, data, DATA) &&
+                   strstr(err.text, "content checksum");
+            frame[n - 1] ^= 1;
+        }
+        if (good && shape & 4) {
+            frame[header + 1 + 4 + 50] ^= 1;
+            good = !expands_to(FERRY_CODEC_LZ4, frame, n, data, DATA) &&
+                   strstr(err.text, "block's checksum");
+            frame[header + 1 + 4 + 50] ^= 1;
+        }
+        /* A skippable frame in front, and bytes of no frame behind. */
+        if (good) {
+            memmove(frame + 11, frame, n);
+            memcpy(frame, "\x52\x2a\x4d\x18\3\0\0\0abc", 11);
+            memcpy(frame + 11 + n, "zzzz", 4);
+            good = expands_to(FERRY_CODEC_LZ4, frame, n + 15, data, DATA);
+        }
+        if (!good)
+            tap_fail_int(__FILE__, __LINE__, err.text, shape, -1);
+    }
+    free(frame);
+#define LZ4 "\x04\x22\x4d\x18\x60\x40\x82"
+    CHECK(fails_with(3, "\x04\x22\x4d\x18\x60\x40", 6, "too soon"));
+    CHECK(fails_with(3, S(LZ4), "too soon"));
+    CHECK(fails_with(3, S(LZ4 "\1\0\0"), "too soon"));
+    CHECK(fails_with(3, S(LZ4 "\5\0\0\0\0\0\0\0"), "too soon"));
+    CHECK(fails_with(3, S(LZ4 "\xff\xff\xff\x7f"), "larger than"));
+    CHECK(fails_with(3, S(LZ4 "\3\0\0\0\xf0\xff\xff\0\0\0\0"), "is malformed"));
+    CHECK(fails_with(3, S("\x04\x22\x4d\x18\x20\x40\x82"), "version"));
+    CHECK(fails_with(3, S("\x04\x22\x4d\x18\x61\x40\x82"), "dictionary"));
+    CHECK(fails_with(3, S("\x04\x22\x4d\x18\x60\x30\x82"), "block size"));
+    CHECK(fails_with(3, S("abcdefgh"), "not a frame"));
+    CHECK(fails_with(3, S(""), "too soon"));
+    CHECK(expands_to(3, S(LZ4 "\3\0\0\x80\x61\x62\x63\0\0\0\0"), S("abc")));
+    /* The header checksum of Kafka before 0.10, which took in the magic. */
+    CHECK(expands_to(3, S("\x04\x22\x4d\x18\x60\x40\x1a\3\0\0\x80\x61\x62\x63\0\0\0\0"), S("abc")));
+#else
+    tap_skip("built without lz4");
+#endif
+}
+
+/* As a stream writer makes them: no size stated, a large window. */
+static void zstd_frames(void)
+{
+#ifdef HAVE_ZSTD
+    size_t cap = ZSTD_compressBound(DATA);
+    void *frame = malloc(cap);
+    ZSTD_CCtx *c = ZSTD_createCCtx();
+    for (int window = 10; window <= 27; window += 17)
+        for (int sum = 0; sum < 2; sum++) {
+            ZSTD_CCtx_reset(c, ZSTD_reset_session_and_parameters);
+            ZSTD_CCtx_setParameter(c, ZSTD_c_contentSizeFlag, 0);
+            ZSTD_CCtx_setParameter(c, ZSTD_c_windowLog, window);
+            ZSTD_CCtx_setParameter(c, ZSTD_c_checksumFlag, sum);
+            size_t n = ZSTD_compress2(c, frame, cap, data, DATA);
+            if (ZSTD_isError(n) || !expands_to(FERRY_CODEC_ZSTD, frame, n, data, DATA))
+                tap_fail_int(__FILE__, __LINE__, err.text, window, sum);
+            if (fails_with(FERRY_CODEC_ZSTD, frame, n - 1, "limit") == false)
+                tap_fail(__FILE__, __LINE__, err.text);
+        }
+    ZSTD_freeCCtx(c);
+    free(frame);
+    CHECK(fails_with(FERRY_CODEC_ZSTD, "\x28\xb5\x2f\xfd\0", 5, "too soon"));
+    CHECK(fails_with(FERRY_CODEC_ZSTD, "", 0, "too soon"));
+    CHECK(fails_with(FERRY_CODEC_ZSTD, "abcdefgh", 8, ""));
+#else
+    tap_skip("built without zstd");
+#endif
+}
+
+/* 200 MB of nothing, packed small, against a limit of 1 MB: an error, and no more memory than the limit. */
+static void bombs(void)
+{
+    enum { PIECE = 1 << 20, PIECES = 200 };
+    uint8_t *zeros = calloc(1, PIECE);
+    struct ferry_bytes parts[PIECES];
+    for (int i = 0; i < PIECES; i++)
+        parts[i] = (struct ferry_bytes){zeros, PIECE};
+    for (int codec = 1; codec < FERRY_CODEC_COUNT; codec++) {
+        struct ferry_slab *packed = NULL, *out = NULL;
+        if (ferry_codec_available(codec, NULL) < 0)
+            continue;
+        int level = codec == FERRY_CODEC_GZIP ? 1 : FERRY_CODEC_LEVEL_DEFAULT;
+        CHECK_INT(ferry_compress(codecs, codec, level, parts,
+                                 codec == FERRY_CODEC_GZIP ? 20 : PIECES, &packed, &err),
+                  0);
+        int rc = ferry_decompress(codecs, codec, (struct ferry_bytes){packed->data, packed->len},
+                                  1 << 20, &out, &err);
+        bool bounded = out->cap <= (1 << 20) + 1 && out->len == 0;
+        ferry_slab_unref(packed);
+        ferry_slab_unref(out);
+        CHECK_INT(rc, FERRY_E_CODEC);
+        CHECK(bounded && strstr(err.text, "limit of 1048576 bytes"));
+    }
+    free(zeros);
+}
+
+/* Every allocation fails once: an error each time, and the next try is as good as ever. */
+static void lost_memory(void)
+{
+    for (int codec = 0; codec < FERRY_CODEC_COUNT; codec++) {
+        if (ferry_codec_available(codec, NULL) < 0)
+            continue;
+        int failures = 0, rc = FERRY_E_NOMEM;
+        for (uint64_t nth = 1; rc == FERRY_E_NOMEM && nth < 200; nth++) {
+            struct ferry_slab *packed = NULL, *out = NULL;
+            struct ferry_bytes in = {data, 100000};
+            ferry_mem_fail_after(nth);
+            struct ferry_codecs *own = ferry_codecs_new();
+            rc = own ? ferry_compress(own, codec, FERRY_CODEC_LEVEL_DEFAULT, &in, 1, &packed, &err)
+                     : FERRY_E_NOMEM;
+            if (rc == 0)
+                rc = ferry_decompress(own, codec, (struct ferry_bytes){packed->data, packed->len},
+                                      100000, &out, &err);
+            ferry_mem_fail_after(0);
+            failures += rc == FERRY_E_NOMEM;
+            if (own && rc == FERRY_E_NOMEM) {
+                ferry_slab_unref(packed);
+                packed = NULL;
+                int again =
+                    ferry_compress(own, codec, FERRY_CODEC_LEVEL_DEFAULT, &in, 1, &packed, &err);
+                if (again == 0)
+                    again = ferry_decompress(own, codec,
+                                             (struct ferry_bytes){packed->data, packed->len},
+                                             100000, &out, &err);
+                if (again || out->len != 100000 || memcmp(out->data, data, 100000))
+                    tap_fail_int(__FILE__, __LINE__, ferry_codec_name(codec), again, 0);
+            }
+            ferry_slab_unref(packed);
+            ferry_slab_unref(out);
+            ferry_codecs_free(own);
+        }
+        CHECK_INT(rc, 0);
+        CHECK(failures >= 2);
+    }
+}
+
 int main(void)
 {
     codecs = ferry_codecs_new();
@@ -127,6 +394,13 @@ int main(void)
     TAP_RUN(round_trips_snappy);
     TAP_RUN(round_trips_lz4);
     TAP_RUN(round_trips_zstd);
+    TAP_RUN(names_and_ranges);
+    TAP_RUN(several_in_a_row);
+    TAP_RUN(snappy_by_hand);
+    TAP_RUN(lz4_frames);
+    TAP_RUN(zstd_frames);
+    TAP_RUN(bombs);
+    TAP_RUN(lost_memory);
     ferry_codecs_free(codecs);
     return tap_done();
 }
