@@ -12,41 +12,6 @@ uint64_t ferry_cursor_fail(struct ferry_cursor *c)
     return 0;
 }
 
-const uint8_t *ferry_cursor_take(struct ferry_cursor *c, size_t len)
-{
-    if (len > ferry_cursor_left(c)) {
-        ferry_cursor_fail(c);
-        return NULL;
-    }
-    const uint8_t *p = c->at;
-    c->at += len;
-    return p;
-}
-
-uint8_t ferry_cursor_u8(struct ferry_cursor *c)
-{
-    const uint8_t *p = ferry_cursor_take(c, 1);
-    return p ? *p : 0;
-}
-
-uint16_t ferry_cursor_u16(struct ferry_cursor *c)
-{
-    const uint8_t *p = ferry_cursor_take(c, 2);
-    return p ? ferry_get16(p) : 0;
-}
-
-uint32_t ferry_cursor_u32(struct ferry_cursor *c)
-{
-    const uint8_t *p = ferry_cursor_take(c, 4);
-    return p ? ferry_get32(p) : 0;
-}
-
-uint64_t ferry_cursor_u64(struct ferry_cursor *c)
-{
-    const uint8_t *p = ferry_cursor_take(c, 8);
-    return p ? ferry_get64(p) : 0;
-}
-
 /* Seven bits a byte, low ones first; the last byte may not hold bits beyond `bits`. */
 static uint64_t uvarint(struct ferry_cursor *c, unsigned bits)
 {

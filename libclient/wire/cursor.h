@@ -25,16 +25,46 @@ static inline size_t ferry_cursor_left(const struct ferry_cursor *c)
 /* Sets the error; what is left becomes nothing. Returns 0. */
 uint64_t ferry_cursor_fail(struct ferry_cursor *c);
 
-uint8_t ferry_cursor_u8(struct ferry_cursor *c);
-uint16_t ferry_cursor_u16(struct ferry_cursor *c);
-uint32_t ferry_cursor_u32(struct ferry_cursor *c);
-uint64_t ferry_cursor_u64(struct ferry_cursor *c);
+/* The next len bytes, borrowed. */
+static inline const uint8_t *ferry_cursor_take(struct ferry_cursor *c, size_t len)
+{
+    if (__builtin_expect(len > ferry_cursor_left(c), 0)) {
+        ferry_cursor_fail(c);
+        return NULL;
+    }
+    const uint8_t *p = c->at;
+    c->at += len;
+    return p;
+}
+
+static inline uint8_t ferry_cursor_u8(struct ferry_cursor *c)
+{
+    const uint8_t *p = ferry_cursor_take(c, 1);
+    return p ? *p : 0;
+}
+
+static inline uint16_t ferry_cursor_u16(struct ferry_cursor *c)
+{
+    const uint8_t *p = ferry_cursor_take(c, 2);
+    return p ? ferry_get16(p) : 0;
+}
+
+static inline uint32_t ferry_cursor_u32(struct ferry_cursor *c)
+{
+    const uint8_t *p = ferry_cursor_take(c, 4);
+    return p ? ferry_get32(p) : 0;
+}
+
+static inline uint64_t ferry_cursor_u64(struct ferry_cursor *c)
+{
+    const uint8_t *p = ferry_cursor_take(c, 8);
+    return p ? ferry_get64(p) : 0;
+}
+
 /* Unsigned varint of at most 32 bits. */
 uint32_t ferry_cursor_uvarint(struct ferry_cursor *c);
 /* Zigzag varint of at most 32 and 64 bits. */
 int32_t ferry_cursor_varint(struct ferry_cursor *c);
 int64_t ferry_cursor_varlong(struct ferry_cursor *c);
-/* The next len bytes, borrowed. */
-const uint8_t *ferry_cursor_take(struct ferry_cursor *c, size_t len);
 
 #endif

@@ -344,27 +344,38 @@ static void print_value(const struct ferry_field *f, int version, const void *at
     }
 }
 
-static void print_field(const struct ferry_field *f, int version, const void *at,
+static void print_array(const struct ferry_field *f, int version, const void *at,
                         struct ferry_text *out)
 {
     const char *items = *(const char *const *)at;
-    if (f->flags & FERRY_F_ARRAY) {
-        int32_t count = *ferry_field_count_of(at);
-        size_t size = ferry_field_elem_size(f);
-        ferry_text_add(out, count < 0 ? "null" : "[");
-        for (int32_t i = 0; i < count; i++) {
-            if (i)
-                ferry_text_add(out, ",");
-            print_value(f, version, items + (size_t)i * size, out);
-        }
-        if (count >= 0)
-            ferry_text_add(out, "]");
-    } else if (!(f->flags & FERRY_F_POINTER)) {
-        print_value(f, version, at, out);
-    } else if (items) {
-        print_value(f, version, items, out);
-    } else {
+    int32_t count = *ferry_field_count_of(at);
+    size_t size = ferry_field_elem_size(f);
+    if (count < 0) {
         ferry_text_add(out, "null");
+        return;
+    }
+    ferry_text_add(out, "[");
+    for (int32_t i = 0; i < count; i++) {
+        if (i)
+            ferry_text_add(out, ",");
+        print_value(f, version, items + (size_t)i * size, out);
+    }
+    ferry_text_add(out, "]");
+}
+
+static void print_field(const struct ferry_field *f, int version, const void *at,
+                        struct ferry_text *out)
+{
+    if (f->flags & FERRY_F_ARRAY) {
+        print_array(f, version, at, out);
+    } else if (f->flags & FERRY_F_POINTER) {
+        const void *value = *(const void *const *)at;
+        if (value)
+            print_value(f, version, value, out);
+        else
+            ferry_text_add(out, "null");
+    } else {
+        print_value(f, version, at, out);
     }
 }
 

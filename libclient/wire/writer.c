@@ -22,47 +22,11 @@ void ferry_writer_reset(struct ferry_writer *w)
     w->err = 0;
 }
 
-uint8_t *ferry_writer_room(struct ferry_writer *w, size_t n)
+int ferry_writer_grow(struct ferry_writer *w, size_t n)
 {
-    if (w->err)
-        return NULL;
-    if (n > w->cap - w->len) {
-        if (n > SIZE_MAX - w->len || FERRY_GROW(w->data, w->cap, w->len + n)) {
-            w->err = FERRY_E_NOMEM;
-            return NULL;
-        }
-    }
-    uint8_t *p = w->data + w->len;
-    w->len += n;
-    return p;
-}
-
-void ferry_writer_u8(struct ferry_writer *w, uint8_t v)
-{
-    uint8_t *p = ferry_writer_room(w, 1);
-    if (p)
-        *p = v;
-}
-
-void ferry_writer_u16(struct ferry_writer *w, uint16_t v)
-{
-    uint8_t *p = ferry_writer_room(w, 2);
-    if (p)
-        ferry_put16(p, v);
-}
-
-void ferry_writer_u32(struct ferry_writer *w, uint32_t v)
-{
-    uint8_t *p = ferry_writer_room(w, 4);
-    if (p)
-        ferry_put32(p, v);
-}
-
-void ferry_writer_u64(struct ferry_writer *w, uint64_t v)
-{
-    uint8_t *p = ferry_writer_room(w, 8);
-    if (p)
-        ferry_put64(p, v);
+    if (!w->err && (n > SIZE_MAX - w->len || FERRY_GROW(w->data, w->cap, w->len + n)))
+        w->err = FERRY_E_NOMEM;
+    return w->err;
 }
 
 static size_t put_uvarint(uint8_t out[10], uint64_t v)
@@ -79,7 +43,10 @@ static size_t put_uvarint(uint8_t out[10], uint64_t v)
 void ferry_writer_uvarint(struct ferry_writer *w, uint32_t v)
 {
     uint8_t buf[10];
-    ferry_writer_bytes(w, buf, put_uvarint(buf, v));
+    if (v < 0x80)
+        ferry_writer_u8(w, (uint8_t)v);
+    else
+        ferry_writer_bytes(w, buf, put_uvarint(buf, v));
 }
 
 void ferry_writer_varint(struct ferry_writer *w, int32_t v)
@@ -95,8 +62,8 @@ void ferry_writer_varlong(struct ferry_writer *w, int64_t v)
 
 void ferry_writer_bytes(struct ferry_writer *w, const void *data, size_t len)
 {
-    uint8_t *p = ferry_writer_room(w, len);
-    if (p && len)
+    uint8_t *p = len ? ferry_writer_room(w, len) : NULL;
+    if (p)
         memcpy(p, data, len);
 }
 

@@ -40,12 +40,47 @@ static inline size_t ferry_writer_size(const struct ferry_writer *w)
     return w->len + w->ref_len;
 }
 
+/* Makes room for n more bytes; 0 or the writer's error. */
+int ferry_writer_grow(struct ferry_writer *w, size_t n);
+
 /* Room for n bytes, counted as written; NULL without memory. Valid until the next write. */
-uint8_t *ferry_writer_room(struct ferry_writer *w, size_t n);
-void ferry_writer_u8(struct ferry_writer *w, uint8_t v);
-void ferry_writer_u16(struct ferry_writer *w, uint16_t v);
-void ferry_writer_u32(struct ferry_writer *w, uint32_t v);
-void ferry_writer_u64(struct ferry_writer *w, uint64_t v);
+static inline uint8_t *ferry_writer_room(struct ferry_writer *w, size_t n)
+{
+    if (__builtin_expect(n > w->cap - w->len, 0) && ferry_writer_grow(w, n))
+        return NULL;
+    uint8_t *p = w->data + w->len;
+    w->len += n;
+    return p;
+}
+
+static inline void ferry_writer_u8(struct ferry_writer *w, uint8_t v)
+{
+    uint8_t *p = ferry_writer_room(w, 1);
+    if (p)
+        *p = v;
+}
+
+static inline void ferry_writer_u16(struct ferry_writer *w, uint16_t v)
+{
+    uint8_t *p = ferry_writer_room(w, 2);
+    if (p)
+        ferry_put16(p, v);
+}
+
+static inline void ferry_writer_u32(struct ferry_writer *w, uint32_t v)
+{
+    uint8_t *p = ferry_writer_room(w, 4);
+    if (p)
+        ferry_put32(p, v);
+}
+
+static inline void ferry_writer_u64(struct ferry_writer *w, uint64_t v)
+{
+    uint8_t *p = ferry_writer_room(w, 8);
+    if (p)
+        ferry_put64(p, v);
+}
+
 void ferry_writer_uvarint(struct ferry_writer *w, uint32_t v);
 void ferry_writer_varint(struct ferry_writer *w, int32_t v);
 void ferry_writer_varlong(struct ferry_writer *w, int64_t v);
