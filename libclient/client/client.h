@@ -116,6 +116,17 @@ void ferry_client_deliver(struct ferry_client *, struct ferry_delivery *);
 void ferry_client_timer(struct ferry_client *, struct ferry_timer *, ferry_nsec at);
 void ferry_client_timer_cancel(struct ferry_client *, struct ferry_timer *);
 
+/* CPU work elsewhere (FERRY_DO_WORK): `work(arg)` may run on another thread and must touch nothing but arg's memory;
+   on_done follows in a later step, also while the client closes. The struct is the owner's, and in use until then. */
+struct ferry_work {
+    struct ferry_link link;
+    uint64_t op;
+    void (*work)(void *arg);
+    void *arg;
+    void (*on_done)(struct ferry_client *, struct ferry_work *);
+};
+void ferry_client_work(struct ferry_client *, struct ferry_work *);
+
 /* Exponential backoff with 20 % jitter: min * 2^tries, at most max, in ms; as ns. tries counts from
  * 0. */
 ferry_nsec ferry_client_backoff(struct ferry_client *, int64_t min_ms, int64_t max_ms,

@@ -15,6 +15,7 @@
  */
 #include "base/map.h"
 #include "client/request.h"
+#include "ferry/error.h"
 
 struct ferry_partition_meta {
     int32_t leader;       /* node id; -1 = none now */
@@ -101,7 +102,7 @@ struct ferry_observer {
     /* An answer to a metadata request was applied whole; after the on_topic calls. status: 0, or
        why the last try failed (enum ferry_err), so that waits for unknown topics can be bounded. */
     void (*on_metadata)(struct ferry_client *, struct ferry_observer *, int32_t status);
-    /* A connection of a class came up, or went down (status: why; its requests are done before or
+    /* A connection of a class came up (or may be written again after a throttle), or went down (status: why; its requests are done before or
      * right after). */
     void (*on_broker_up)(struct ferry_client *, struct ferry_observer *, int32_t node,
                          enum ferry_class);

@@ -104,8 +104,9 @@ struct ferry_request {
     int16_t version;
     int32_t status, given_to;
     ferry_nsec sent_at;
-    struct ferry_flight *flight; /* its entry on a connection, while it is on the wire */
-    const char *text;
+    struct ferry_line *line; /* and the connection it is on, while it is on the wire */
+    struct ferry_flight *flight;
+    char text[120];
 };
 
 /* Takes the request on. Never fails: a failure comes as on_done. Inside a step only. */

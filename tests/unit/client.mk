@@ -1,3 +1,9 @@
-check_PROGRAMS += tests/unit/test_client_settings
+# A client engine whose world is the test.
+noinst_LTLIBRARIES += libpuppet.la
+libpuppet_la_SOURCES = tests/lib/puppet.c tests/lib/puppet.h
+
+check_PROGRAMS += tests/unit/test_client_settings tests/unit/test_client_core
 tests_unit_test_client_settings_SOURCES = tests/unit/test_client_settings.c
 tests_unit_test_client_settings_LDADD = libtap.la libclientcore.la libcommon.la
+tests_unit_test_client_core_SOURCES = tests/unit/test_client_core.c
+tests_unit_test_client_core_LDADD = libpuppet.la libtap.la libclientcore.la libcommon.la
