@@ -217,6 +217,8 @@ def resolve_struct(message, s, open_structs=()):
         raise SchemaError(f"{s.where}: struct '{s.name}' contains itself")
     if s in message.order:
         return
+    if not s.fields and s is not message:
+        raise SchemaError(f"{s.where}: '{s.name}' is neither a type nor a struct with fields")
     fewest = []
     for f in s.fields:
         if f.struct:

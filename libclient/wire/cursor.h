@@ -12,9 +12,11 @@ struct ferry_cursor {
     int err; /* 0 or FERRY_E_PROTOCOL */
 };
 
+/* An input without memory is an empty one: what is read from it must not look like null. */
 static inline struct ferry_cursor ferry_cursor_of(struct ferry_bytes in)
 {
-    return (struct ferry_cursor){in.data, in.data + in.len, 0};
+    const uint8_t *at = in.data ? in.data : (const uint8_t *)"";
+    return (struct ferry_cursor){at, at + in.len, 0};
 }
 
 static inline size_t ferry_cursor_left(const struct ferry_cursor *c)

@@ -105,8 +105,44 @@ static int run_files(int argc, char **argv)
     return 0;
 }
 
+static int find(const char *name)
+{
+    for (int i = 0; i < FERRY_MSG_COUNT; i++) {
+        if (!strcmp(ferry_msg_name(&ferry_msgs[i]), name))
+            return i;
+    }
+    return -1;
+}
+
+static int write_seeds(const char *vectors, const char *dir)
+{
+    static char line[4096], name[256], hex[2048], path[4096];
+    FILE *in = fopen(vectors, "r");
+    int version, written = 0;
+    while (in && fgets(line, sizeof line, in)) {
+        if (line[0] == '#' || sscanf(line, "%255s %d %2047s", name, &version, hex) != 3)
+            continue;
+        int i = find(name);
+        snprintf(path, sizeof path, "%s/%s-%d", dir, name, version);
+        FILE *out = i < 0 ? NULL : fopen(path, "wb");
+        if (!out)
+            return 1;
+        uint8_t head[3] = {(uint8_t)(i >> 8), (uint8_t)i, (uint8_t)(version - ferry_msgs[i].min)};
+        fwrite(head, 1, sizeof head, out);
+        unsigned byte;
+        for (const char *p = hex; sscanf(p, "%2x", &byte) == 1; p += 2)
+            fputc((int)byte, out);
+        written += fclose(out) == 0;
+    }
+    if (in)
+        fclose(in);
+    return written == 0;
+}
+
 int main(int argc, char **argv)
 {
+    if (argc == 4 && !strcmp(argv[1], "--seeds"))
+        return write_seeds(argv[2], argv[3]);
     if (argc > 1 && !strcmp(argv[1], "--files"))
         return run_files(argc - 2, argv + 2);
     if (argc > 1)

@@ -13,3 +13,4 @@ tests_codec_peer_LDADD = libgen.la libcommon.la
 CLEANFILES += tests/codec/peer
 EXTRA_DIST += tests/codec/Codec.java tests/codec/pom.xml
 EXTRA_DIST += tests/vectors/messages.txt tests/vectors/errors.txt tests/vectors/update.sh
+EXTRA_DIST += tests/schema/tiny.msg tests/schema/messages.h tests/schema/messages.c
