@@ -98,7 +98,7 @@ void ferry_writer_cut(struct ferry_writer *w, struct ferry_writer_mark mark)
     w->len = mark.len;
     w->ref_len = mark.size - mark.len;
     w->ref_count = mark.refs;
-    w->err = 0;
+    w->err = mark.err;
 }
 
 size_t ferry_writer_parts(const struct ferry_writer *w, struct ferry_bytes *parts, size_t max)

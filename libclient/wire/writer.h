@@ -26,7 +26,7 @@ struct ferry_writer {
     size_t ref_bytes_min;   /* `bytes` fields of at least so many bytes go by reference; 0 = always
                                copied */
     size_t ref_records_min; /* the same for `records` fields */
-    int err;                /* 0 or FERRY_E_NOMEM */
+    int err;                /* 0, FERRY_E_NOMEM, or what ferry_frame_begin_request found */
 };
 
 /* A zeroed writer is ready: it copies everything. */
@@ -90,11 +90,12 @@ void ferry_writer_ref(struct ferry_writer *w, struct ferry_bytes bytes);
 /* A place in the message, to put the length of what follows in front of it once it is known. */
 struct ferry_writer_mark {
     size_t len, size, refs;
+    int err;
 };
 
 static inline struct ferry_writer_mark ferry_writer_mark(const struct ferry_writer *w)
 {
-    return (struct ferry_writer_mark){w->len, ferry_writer_size(w), w->ref_count};
+    return (struct ferry_writer_mark){w->len, ferry_writer_size(w), w->ref_count, w->err};
 }
 
 /* Inserts at the mark, as an unsigned varint, the length of what was written since. */

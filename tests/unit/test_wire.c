@@ -214,6 +214,14 @@ static void values_that_no_version_carries(void)
               FERRY_E_INVALID);
     CHECK_INT(w.len, before);
     CHECK_INT(w.err, 0);
+    CHECK_INT(ferry_frame_request(&w, ferry_api_find(3), 1, 1,
+                                  (struct ferry_str){longest, INT16_MAX + 1}, &q, &err),
+              FERRY_E_INVALID);
+    CHECK_INT(w.len, before);
+    w.err = FERRY_E_NOMEM; /* an error from before is not forgotten */
+    CHECK_INT(ferry_frame_request(&w, ferry_api_find(3), 1, 1, FERRY_STR("c"), &q, &err),
+              FERRY_E_NOMEM);
+    CHECK_INT(w.err, FERRY_E_NOMEM);
     ferry_writer_free(&w);
 }
 
