@@ -1,5 +1,5 @@
 pkginclude_HEADERS = %D%/ferry/ferry.h %D%/ferry/error.h
-pkginclude_HEADERS += %D%/ferry/client.h %D%/ferry/config.h
+pkginclude_HEADERS += %D%/ferry/admin.h %D%/ferry/client.h %D%/ferry/config.h
 pkginclude_HEADERS += %D%/ferry/hooks.h
 pkginclude_HEADERS += %D%/ferry/producer.h
 pkginclude_HEADERS += %D%/ferry/consumer.h

@@ -11,6 +11,7 @@
  *   - times are milliseconds unless the name ends in _ns or _us; -1 as a time-out means without end;
  *   - strings are UTF-8, NUL-terminated, and copied unless the function says otherwise.
  */
+#include <ferry/admin.h>
 #include <ferry/client.h>
 #include <ferry/config.h>
 #include <ferry/error.h>
