@@ -109,25 +109,26 @@ struct ferry_batch_record {
     int64_t offset;
     int64_t timestamp;             /* ms; -1 in version 0 */
     struct ferry_bytes key, value; /* data NULL: null */
-    struct ferry_bytes headers;    /* encoded; read by ferry_batch_headers_next */
     int32_t header_count;
+    struct ferry_bytes
+        headers; /* encoded, for ferry_batch_headers_init; not set where header_count is 0 */
 };
 
+/* Private to the iterator. The first three lines are all that the common record needs. */
 struct ferry_batch_iter {
-    const uint8_t *at; /* next record */
-    const uint8_t
-        *fast; /* a record that ends here or before may be decoded with one bounds check */
-    const uint8_t *end;
+    const uint8_t *at;   /* next record */
+    const uint8_t *fast; /* a record that ends here or before is decoded with one bounds check */
+    uint32_t low, high,
+        left; /* offset deltas [low, high) are still to yield; records not yet seen */
+    uint8_t magic;
     int64_t base_offset;
     int64_t base_timestamp;
     int64_t timestamp_mask; /* -1, or 0 where every record has base_timestamp (LogAppendTime) */
+    const uint8_t *start, *end;
     int64_t from, upto;
-    const uint8_t *start;
+    uint32_t first;                 /* what low was at first */
+    uint32_t next_delta, max_delta; /* where deltas must lie */
     int32_t count;
-    int32_t left;       /* records not yet seen; versions 0, 1: 1 until the end */
-    int32_t next_delta; /* offset deltas must not fall below this */
-    int32_t max_delta;
-    uint8_t magic;
 };
 
 /*
@@ -157,9 +158,12 @@ struct ferry_batch_header {
 static inline void ferry_batch_headers_init(struct ferry_batch_headers *h,
                                             const struct ferry_batch_record *r)
 {
-    h->at = r->headers.data;
-    h->end = r->headers.data + r->headers.len;
     h->left = r->header_count;
+    h->at = h->end = NULL;
+    if (h->left > 0) {
+        h->at = r->headers.data;
+        h->end = h->at + r->headers.len;
+    }
 }
 
 /* 1, 0 or FERRY_E_PROTOCOL, as above. The iterator of records checks where headers begin and end,

@@ -7,10 +7,13 @@
 #include "record/varint.h"
 
 /*
- * A record begins with its own length, which depends on the sizes of the varints behind it.
- * Computing those first would cost more than writing them, so the fields go down at once behind as
- * many bytes as the length will need, as told from key, value and headers alone; only when the
- * other varints push it over a power of 128 is the little that was written moved up by one byte.
+ * A record begins with its own length, which depends on the sizes of the varints behind it. Computing those first would
+ * cost more than writing them, so the fields go down at once behind as many bytes as the length will need.
+ *
+ * 1. The usual record (no headers, a value, nothing long; see put_usual) is written without a call, and its length is known
+ *    beforehand to need one byte or two.
+ * 2. Any other one is written the general way: the width of the length is told from key, value and headers alone, and
+ *    only when the other varints push it over a power of 128 is the little that was written moved up by one byte.
  */
 
 size_t ferry_build_fields_max(const struct ferry_build_field *fields, int32_t count)
@@ -57,8 +60,8 @@ static uint8_t *put_fields(uint8_t *p, const struct ferry_build_record *r)
 }
 
 /* Everything up to the value's bytes; the place where those belong. */
-static inline uint8_t *put_head(uint8_t *at, const struct ferry_build_record *r, uint64_t time,
-                                uint32_t offset, size_t tail)
+static uint8_t *put_head(uint8_t *at, const struct ferry_build_record *r, uint64_t time,
+                         uint32_t offset, size_t tail)
 {
     /* `tail` is what follows the value; attributes and four varints take 5 bytes at least. */
     size_t lower = r->key.len + r->value.len + tail + 5;
@@ -80,31 +83,154 @@ static inline uint8_t *put_head(uint8_t *at, const struct ferry_build_record *r,
     return p;
 }
 
-uint8_t *ferry_build_record_reserve(uint8_t *at, const struct ferry_build_record *r,
-                                    int64_t timestamp_delta, int32_t offset_delta,
-                                    uint8_t **value_at)
+static uint8_t *put_general(uint8_t *at, const struct ferry_build_record *r,
+                            int64_t timestamp_delta, int32_t offset_delta, uint8_t **value_at)
 {
     uint64_t time = ferry_varint_zigzag64(timestamp_delta);
-    uint32_t offset = ferry_varint_zigzag32(offset_delta);
+    uint32_t offset = (uint32_t)offset_delta << 1;
     size_t tail = 1;
-    if (__builtin_expect(r->field_count > 0, 0))
+    if (r->field_count > 0)
         tail = ferry_varint_size((uint64_t)r->field_count << 1) + fields_size(r);
     uint8_t *p = put_head(at, r, time, offset, tail);
     *value_at = p;
     p += r->value.len;
-    if (__builtin_expect(r->field_count > 0, 0))
+    if (r->field_count > 0)
         return put_fields(p, r);
     *p = 0;
     return p + 1;
 }
 
+/* ---- the usual record ---- */
+
+enum {
+    USUAL_KEY = 64,
+    USUAL_LENGTH = 8000, /* with the varints below 8192, so that it takes two bytes itself */
+    USUAL_VARINTS = 5    /* bytes at most that the varints take beyond one each */
+};
+
+/* Up to 64 bytes, by loads that overlap rather than a loop over bytes. */
+static inline void copy_short(uint8_t *to, const uint8_t *from, size_t n)
+{
+    if (n >= 16) {
+        for (size_t i = 0; i + 16 < n; i += 16)
+            memcpy(to + i, from + i, 16);
+        memcpy(to + n - 16, from + n - 16, 16);
+    } else if (n >= 8) {
+        memcpy(to, from, 8);
+        memcpy(to + n - 8, from + n - 8, 8);
+    } else if (n >= 4) {
+        memcpy(to, from, 4);
+        memcpy(to + n - 4, from + n - 4, 4);
+    } else if (n) {
+        to[0] = from[0];
+        to[n / 2] = from[n / 2];
+        to[n - 1] = from[n - 1];
+    }
+}
+
+/* A varint of two bytes as a little-endian number. */
+static inline uint16_t two_bytes(uint32_t v)
+{
+    return (uint16_t)(v + (v & 0x3f80) + 0x80);
+}
+
+static inline uint8_t *put_two(uint8_t *p, uint32_t v)
+{
+    uint16_t both = two_bytes(v);
+    memcpy(p, &both, 2);
+    return p + 2;
+}
+
+/* What is known to fit in two bytes. */
+static inline uint8_t *put_short(uint8_t *p, uint32_t v)
+{
+    if (v >= 0x80)
+        return put_two(p, v);
+    *p = (uint8_t)v;
+    return p + 1;
+}
+
+#define UNUSUAL(cond) __builtin_expect(!!(cond), 0)
+
+/* The place for the value's bytes and the record's end, or NULL if the record is not a usual one: then nothing is final. */
+static inline __attribute__((always_inline)) uint8_t *put_usual(uint8_t *at,
+                                                                const struct ferry_build_record *r,
+                                                                int64_t timestamp_delta,
+                                                                int32_t offset_delta, uint8_t **end)
+{
+    uint64_t time = ferry_varint_zigzag64(timestamp_delta);
+    uint32_t offset = (uint32_t)offset_delta << 1;
+    size_t lower = r->key.len + r->value.len + 6; /* the length if each varint took one byte */
+    uint8_t *body = at + 2, *p;
+    if (UNUSUAL(r->field_count > 0) || UNUSUAL(!r->value.data))
+        return NULL;
+    if (UNUSUAL(lower - 64 > USUAL_LENGTH - 64)) {
+        if (lower >= 64 - USUAL_VARINTS)
+            return NULL;
+        body = at + 1;
+    }
+    body[0] = 0;
+    body[1] = (uint8_t)time;
+    p = body + 2;
+    if (UNUSUAL(time >= 0x80)) {
+        if (time >= 0x4000)
+            return NULL;
+        p = put_two(p - 1, (uint32_t)time);
+    }
+    if (UNUSUAL(offset >= 0x4000)) {
+        if (offset >= 1u << 21)
+            return NULL;
+        p = put_two(p, offset & 0x3fff);
+        p[-1] |= 0x80;
+        *p++ = (uint8_t)(offset >> 14);
+    } else {
+        p = put_short(p, offset);
+    }
+    if (r->key.data) {
+        if (UNUSUAL(r->key.len > USUAL_KEY))
+            return NULL;
+        p = put_short(p, (uint32_t)r->key.len << 1);
+        copy_short(p, r->key.data, r->key.len);
+        p += r->key.len;
+    } else {
+        *p++ = 1;
+    }
+    p = put_short(p, (uint32_t)r->value.len << 1);
+    *end = p + r->value.len + 1;
+    p[r->value.len] = 0;
+    put_short(at, (uint32_t)(*end - body) << 1);
+    return p;
+}
+
+uint8_t *ferry_build_record_reserve(uint8_t *at, const struct ferry_build_record *r,
+                                    int64_t timestamp_delta, int32_t offset_delta,
+                                    uint8_t **value_at)
+{
+    uint8_t *end, *p = put_usual(at, r, timestamp_delta, offset_delta, &end);
+    if (UNUSUAL(!p))
+        return put_general(at, r, timestamp_delta, offset_delta, value_at);
+    *value_at = p;
+    return end;
+}
+
+static __attribute__((noinline)) uint8_t *unusual_record(uint8_t *at,
+                                                         const struct ferry_build_record *r,
+                                                         int64_t timestamp_delta,
+                                                         int32_t offset_delta)
+{
+    uint8_t *value_at, *end = put_general(at, r, timestamp_delta, offset_delta, &value_at);
+    if (r->value.len)
+        memcpy(value_at, r->value.data, r->value.len);
+    return end;
+}
+
 uint8_t *ferry_build_record(uint8_t *at, const struct ferry_build_record *r,
                             int64_t timestamp_delta, int32_t offset_delta)
 {
-    uint8_t *value_at;
-    uint8_t *end = ferry_build_record_reserve(at, r, timestamp_delta, offset_delta, &value_at);
-    if (r->value.len)
-        memcpy(value_at, r->value.data, r->value.len);
+    uint8_t *end, *p = put_usual(at, r, timestamp_delta, offset_delta, &end);
+    if (UNUSUAL(!p))
+        return unusual_record(at, r, timestamp_delta, offset_delta);
+    memcpy(p, r->value.data, r->value.len);
     return end;
 }
 

@@ -49,7 +49,7 @@ static inline size_t ferry_build_record_max(const struct ferry_build_record *r)
     return r->field_count > 0 ? n + ferry_build_fields_max(r->fields, r->field_count) : n;
 }
 
-/* Writes one record at `at` and returns its end. */
+/* Writes one record at `at` and returns its end. offset_delta is not negative. */
 uint8_t *ferry_build_record(uint8_t *at, const struct ferry_build_record *r,
                             int64_t timestamp_delta, int32_t offset_delta);
 

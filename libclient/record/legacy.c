@@ -134,7 +134,7 @@ static int find_base(struct ferry_batch_iter *it, const struct ferry_batch *b,
 int ferry_legacy_iter_init(struct ferry_batch_iter *it, const struct ferry_batch *b,
                            struct ferry_error *err)
 {
-    it->fast = it->at;
+    it->fast = it->start;
     it->base_offset = 0;
     it->base_timestamp = b->max_timestamp;
     it->left = it->at < it->end;
@@ -169,7 +169,6 @@ int ferry_legacy_iter_next(struct ferry_batch_iter *it, struct ferry_batch_recor
         r->timestamp = it->timestamp_mask ? m.timestamp : it->base_timestamp;
         r->key = m.key;
         r->value = m.value;
-        r->headers = (struct ferry_bytes){m.next, 0};
         r->header_count = 0;
         return 1;
     }

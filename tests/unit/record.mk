@@ -18,3 +18,7 @@ tests_fuzz_batch_LDADD = libtap.la libcommon.la
 EXTRA_PROGRAMS += tests/interop/record_tool
 tests_interop_record_tool_SOURCES = tests/interop/record_tool.c
 tests_interop_record_tool_LDADD = librecordtext.la libcommon.la
+EXTRA_DIST += tests/bench/record_instr.sh
+EXTRA_PROGRAMS += tests/bench/record_bench
+tests_bench_record_bench_SOURCES = tests/bench/record_bench.c
+tests_bench_record_bench_LDADD = libcommon.la
