@@ -17,6 +17,8 @@
  *  4. A wake (descriptor or callback) happens once for each change from empty to non-empty, after
  * the delivery is there, and never under a lock.
  */
+#include "ferry/error.h"
+
 #include "client/client.h"
 
 struct ferry_handle;
@@ -61,7 +63,6 @@ uint64_t ferry_queue_purge(struct ferry_queue *,
 int ferry_queue_forward(struct ferry_queue *, struct ferry_queue *target);
 /* Records queued. Follows the forward. */
 uint64_t ferry_queue_length(struct ferry_queue *);
-/* Less the weight of records that were used up within a delivery still queued. */
 bool ferry_queue_empty(struct ferry_queue *);
 
 /* On empty to non-empty writes the payload (at most 16 bytes, copied) to fd, without blocking it
@@ -70,5 +71,20 @@ int ferry_queue_wake_fd(struct ferry_queue *, int fd, const void *payload, size_
 /* On empty to non-empty calls fn, from the thread that drives, outside every lock. NULL ends it:
    once this has returned fn is not called again. */
 void ferry_queue_wake_call(struct ferry_queue *, void (*fn)(void *cookie), void *cookie);
+
+/* -- For seat.c -- */
+
+struct ferry_waiter;
+
+/* Registers a waiter with the queue or where it is forwarded to (waiter->queue gets a reference). */
+void ferry_queue_join(struct ferry_queue *, struct ferry_waiter *);
+void ferry_queue_unjoin(struct ferry_waiter *);
+/* Whether a wait on exactly this queue has something to look at. Cheap, changes nothing. */
+bool ferry_queue_stirred(struct ferry_queue *);
+/* Whether the wait is over: *rc 0 if there is a delivery, FERRY_E_INTERRUPTED (which uses a cancel up), FERRY_E_CLOSED. */
+bool ferry_queue_ends_wait(struct ferry_queue *, int *rc);
+/* Runs, or forgets, the wake callback that ferry_seat_call_later noted, and gives its reference back. */
+void ferry_queue_call(struct ferry_link *call_link);
+void ferry_queue_forget_call(struct ferry_link *call_link);
 
 #endif

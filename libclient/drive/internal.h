@@ -21,12 +21,12 @@ struct ferry_tcp;
 struct ferry_disk;
 struct ferry_resolver;
 
-/* What epoll's data points to. */
-enum ferry_watch_kind { FERRY_WATCH_KICK, FERRY_WATCH_TCP, FERRY_WATCH_RESOLVER };
-struct ferry_watch {
-    enum ferry_watch_kind kind;
-    int fd;
-};
+/*
+ * What epoll gives back with an event: never a pointer, because what it names may be freed between the poll, which
+ * needs no lock, and the serving. A connection or listener is its id's key; the kick is 0; a resolver's descriptor
+ * is a key with generation 0, which no id has.
+ */
+enum { FERRY_WATCH_KICK = 0 };
 
 /* Something that has finished and waits to be fed. */
 struct ferry_completion {
@@ -46,7 +46,7 @@ struct ferry_loop {
     struct ferry_hooks hooks;
     struct ferry_loop_counters counters;
     int epoll_fd;
-    struct ferry_watch kick;
+    int kick_fd;
     _Atomic bool kicked;
     int ended;
     bool stepping;
@@ -81,14 +81,14 @@ void ferry_loop_complete(struct ferry_loop *, const struct ferry_completion *);
 /* Feeds an event now (fills now and wall), begins its actions, sends what they gave to send. */
 void ferry_loop_feed(struct ferry_loop *, struct ferry_event *);
 void ferry_loop_end(struct ferry_loop *, int status);
-int ferry_loop_watch(struct ferry_loop *, struct ferry_watch *, uint32_t events);
+int ferry_loop_watch(struct ferry_loop *, int fd, uint64_t key, uint32_t events);
 enum ferry_err ferry_loop_file_status(int os_error);
 
 /* -- tcp.c -- */
 enum { FERRY_SCRATCH_BYTES = 64 * 1024 };
 void ferry_tcp_execute(struct ferry_loop *, const struct ferry_action *);
 /* epoll said so. */
-void ferry_tcp_mark(struct ferry_loop *, struct ferry_watch *, uint32_t events);
+void ferry_tcp_mark(struct ferry_loop *, uint64_t key, uint32_t events);
 /* Does a bounded share of what can be done on the first of the ready list. */
 void ferry_tcp_serve(struct ferry_loop *);
 /* Sends what this step's actions gave. */
@@ -125,7 +125,7 @@ struct ferry_resolved {
     char text[160];
 };
 void ferry_resolve_execute(struct ferry_loop *, const struct ferry_action *);
-void ferry_resolve_mark(struct ferry_loop *, struct ferry_watch *, uint32_t events);
+void ferry_resolve_mark(struct ferry_loop *, uint64_t key, uint32_t events);
 void ferry_resolve_run(struct ferry_loop *);
 ferry_nsec ferry_resolve_deadline(const struct ferry_loop *);
 void ferry_resolve_destroy(struct ferry_loop *);

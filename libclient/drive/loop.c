@@ -7,7 +7,7 @@
  * are being begun.
  *  2. What finishes while actions are begun is noted (ferry_loop_complete) and fed afterwards, in
  * that order.
- *  3. One run takes at most STEPS_MAX steps and one epoll call; what is left makes ferry_loop_quiet
+ *  3. One run takes about STEPS_MAX steps and one epoll call; what is left makes ferry_loop_quiet
  * false, so the next run does not sleep.
  *  4. The kick's eventfd is edge-triggered and never read; `kicked` keeps it at one write until
  * somebody has woken.
@@ -30,7 +30,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { STEPS_MAX = 1024, EVENTS_MAX = 128 };
+enum { STEPS_MAX = 1024 };
 
 /* -- Feeding ------------------------------------------------------------------------------- */
 
@@ -249,48 +249,50 @@ static void run_work(struct ferry_loop *l, const struct ferry_action *a)
 
 /* -- Polling ------------------------------------------------------------------------------- */
 
-int ferry_loop_watch(struct ferry_loop *l, struct ferry_watch *w, uint32_t events)
+int ferry_loop_watch(struct ferry_loop *l, int fd, uint64_t key, uint32_t events)
 {
-    struct epoll_event e = {.events = events, .data.ptr = w};
-    if (!epoll_ctl(l->epoll_fd, EPOLL_CTL_ADD, w->fd, &e))
+    struct epoll_event e = {.events = events, .data.u64 = key};
+    if (!epoll_ctl(l->epoll_fd, EPOLL_CTL_ADD, fd, &e))
         return 0;
-    return errno == EEXIST ? epoll_ctl(l->epoll_fd, EPOLL_CTL_MOD, w->fd, &e) : -1;
+    return errno == EEXIST ? epoll_ctl(l->epoll_fd, EPOLL_CTL_MOD, fd, &e) : -1;
 }
 
-static int wait_events(struct ferry_loop *l, struct epoll_event *events, ferry_nsec wait)
+static int wait_events(int epoll_fd, struct epoll_event *events, ferry_nsec wait)
 {
-    l->counters.polls++;
 #ifdef SYS_epoll_pwait2
     static _Atomic bool refused; /* by an older kernel: milliseconds then, rounded up */
     if (wait > 0 && wait != FERRY_NEVER && !atomic_load_explicit(&refused, memory_order_relaxed)) {
         struct timespec t = {.tv_sec = wait / FERRY_SECOND, .tv_nsec = wait % FERRY_SECOND};
-        int n = (int)syscall(SYS_epoll_pwait2, l->epoll_fd, events, EVENTS_MAX, &t, NULL, 0);
+        int n =
+            (int)syscall(SYS_epoll_pwait2, epoll_fd, events, FERRY_LOOP_EVENTS_MAX, &t, NULL, 0);
         if (n >= 0 || errno != ENOSYS)
             return n;
         atomic_store(&refused, true);
     }
 #endif
-    ferry_nsec ms = (wait + FERRY_MS - 1) / FERRY_MS;
+    ferry_nsec ms = wait / FERRY_MS + (wait % FERRY_MS != 0);
     if (wait == FERRY_NEVER)
         ms = -1;
     else if (ms > INT32_MAX)
         ms = INT32_MAX;
-    return epoll_wait(l->epoll_fd, events, EVENTS_MAX, (int)ms);
+    return epoll_wait(epoll_fd, events, FERRY_LOOP_EVENTS_MAX, (int)ms);
 }
 
-/* Marks what is ready. Frees nothing, so that no pointer of the batch goes stale. */
-static void poll_events(struct ferry_loop *l, ferry_nsec wait)
+void ferry_loop_poll(const struct ferry_loop *l, struct ferry_loop_batch *b, ferry_nsec wait)
 {
-    struct epoll_event events[EVENTS_MAX];
-    int n = wait_events(l, events, wait);
-    for (int i = 0; i < n; i++) {
-        struct ferry_watch *w = events[i].data.ptr;
-        if (w->kind == FERRY_WATCH_TCP)
-            ferry_tcp_mark(l, w, events[i].events);
-        else if (w->kind == FERRY_WATCH_RESOLVER)
-            ferry_resolve_mark(l, w, events[i].events);
-        else if (atomic_exchange(&l->kicked, false))
+    int n = wait_events(l->epoll_fd, b->events, wait < 0 ? 0 : wait);
+    b->count = n < 0 ? 0 : (uint32_t)n;
+}
+
+static void mark(struct ferry_loop *l, const struct epoll_event *e)
+{
+    if (e->data.u64 == FERRY_WATCH_KICK) {
+        if (atomic_exchange(&l->kicked, false))
             l->counters.wakes++;
+    } else if ((uint32_t)e->data.u64 == 0) {
+        ferry_resolve_mark(l, e->data.u64, e->events);
+    } else {
+        ferry_tcp_mark(l, e->data.u64, e->events);
     }
 }
 
@@ -333,13 +335,14 @@ static void serve_ready(struct ferry_loop *l)
     }
 }
 
-int ferry_loop_run(struct ferry_loop *l, ferry_nsec max_wait)
+int ferry_loop_serve(struct ferry_loop *l, const struct ferry_loop_batch *b)
 {
     if (l->ended)
         return l->ended;
     uint64_t before = l->counters.steps;
-    l->counters.runs++;
-    poll_events(l, wait_of(l, max_wait));
+    l->counters.polls++;
+    for (uint32_t i = 0; i < b->count; i++)
+        mark(l, &b->events[i]);
     l->now = ferry_clock_now();
     l->budget = STEPS_MAX;
     ferry_resolve_run(l);
@@ -350,6 +353,15 @@ int ferry_loop_run(struct ferry_loop *l, ferry_nsec max_wait)
     settle(l);
     serve_ready(l);
     return l->ended ? l->ended : (int)(l->counters.steps - before);
+}
+
+int ferry_loop_run(struct ferry_loop *l, ferry_nsec max_wait)
+{
+    struct ferry_loop_batch batch;
+    if (l->ended)
+        return l->ended;
+    ferry_loop_poll(l, &batch, wait_of(l, max_wait));
+    return ferry_loop_serve(l, &batch);
 }
 
 int ferry_loop_command(struct ferry_loop *l, void *command)
@@ -365,7 +377,7 @@ void ferry_loop_wake(struct ferry_loop *l)
     if (atomic_exchange(&l->kicked, true))
         return;
     int saved = errno; /* a signal handler's caller must not notice */
-    ssize_t n = write(l->kick.fd, &(uint64_t){1}, 8);
+    ssize_t n = write(l->kick_fd, &(uint64_t){1}, 8);
     (void)n;
     errno = saved;
 }
@@ -376,6 +388,11 @@ static void wake(void *cookie)
 }
 
 /* -- Life ---------------------------------------------------------------------------------- */
+
+int ferry_loop_status(const struct ferry_loop *l)
+{
+    return l->ended;
+}
 
 int ferry_loop_fd(const struct ferry_loop *l)
 {
@@ -391,8 +408,9 @@ const struct ferry_loop_counters *ferry_loop_counters(struct ferry_loop *l)
 static int open_descriptors(struct ferry_loop *l, struct ferry_error *err)
 {
     l->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    l->kick.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (l->epoll_fd < 0 || l->kick.fd < 0 || ferry_loop_watch(l, &l->kick, EPOLLIN | EPOLLET)) {
+    l->kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (l->epoll_fd < 0 || l->kick_fd < 0 ||
+        ferry_loop_watch(l, l->kick_fd, FERRY_WATCH_KICK, EPOLLIN | EPOLLET)) {
         char text[96];
         return ferry_fail(err, FERRY_E_IO, "cannot make an epoll and an event descriptor: %s",
                           strerror_r(errno, text, sizeof text));
@@ -415,7 +433,7 @@ int ferry_loop_create(struct ferry_loop **out, struct ferry_engine *engine,
     }
     l->config.hooks = &l->hooks;
     l->epoll_fd = -1;
-    l->kick = (struct ferry_watch){FERRY_WATCH_KICK, -1};
+    l->kick_fd = -1;
     ferry_list_init(&l->ready);
     ferry_list_init(&l->unsent);
     ferry_list_init(&l->starved);
@@ -452,8 +470,8 @@ void ferry_loop_destroy(struct ferry_loop *l)
     ferry_disk_destroy(l);
     ferry_pool_free(l->pool);
     ferry_actions_free(&l->actions);
-    if (l->kick.fd >= 0)
-        close(l->kick.fd);
+    if (l->kick_fd >= 0)
+        close(l->kick_fd);
     if (l->epoll_fd >= 0)
         close(l->epoll_fd);
     ferry_free(l);

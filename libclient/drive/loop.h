@@ -4,9 +4,9 @@
 /*
  * Runs any engine (engine/env.h) on Linux: executes its actions, makes its events.
  *
- * One thread at a time is inside a loop (the broker's only thread; for clients whoever holds the
- * seat, api/handle.h), and it need not be the same thread each time. Only ferry_loop_wake may be
- * called beside it.
+ * One thread at a time is inside a loop (the broker's only thread; for clients whoever has the
+ * handle's seat, api/handle.h), and it need not be the same thread each time. Only ferry_loop_wake,
+ * ferry_loop_poll and ferry_loop_fd may be called beside it.
  *
  * Typical use without a foreign loop:
  *     while (!stop)
@@ -18,6 +18,8 @@
 #include "engine/env.h"
 #include "ferry/error.h"
 #include "ferry/hooks.h"
+
+#include <sys/epoll.h>
 
 struct ferry_loop;
 
@@ -37,9 +39,9 @@ struct ferry_loop_config {
 
 /* Plain sums since creation. Read them from the thread that is inside the loop, or from none. */
 struct ferry_loop_counters {
-    uint64_t runs, polls, wakes; /* calls of run; of epoll; kicks by ferry_loop_wake that arrived */
-    uint64_t steps;              /* events fed */
-    uint64_t sends, receives;    /* system calls */
+    uint64_t polls, wakes;    /* batches served; kicks by ferry_loop_wake that arrived */
+    uint64_t steps;           /* events fed */
+    uint64_t sends, receives; /* system calls */
     uint64_t bytes_out, bytes_in;
     uint64_t opened, accepted, closed, accept_pauses;
     uint64_t file_reads, file_writes, file_syncs, file_bytes_in, file_bytes_out;
@@ -70,6 +72,17 @@ ferry_nsec ferry_loop_deadline(const struct ferry_loop *);
    with which the engine ended: from then on always that. */
 int ferry_loop_run(struct ferry_loop *, ferry_nsec max_wait);
 
+/* The two halves of run, for a handle whose threads share the engine: poll sleeps and needs no lock, so that meanwhile
+   others may step; serve does the rest, and must follow each poll, since what a poll has told is not told again. The wait
+   of a poll is the caller's to compute (ferry_loop_deadline). */
+enum { FERRY_LOOP_EVENTS_MAX = 64 };
+struct ferry_loop_batch {
+    uint32_t count;
+    struct epoll_event events[FERRY_LOOP_EVENTS_MAX];
+};
+void ferry_loop_poll(const struct ferry_loop *, struct ferry_loop_batch *, ferry_nsec wait);
+int ferry_loop_serve(struct ferry_loop *, const struct ferry_loop_batch *);
+
 /* Steps FERRY_EV_COMMAND now, executes what it gives and the completions of that (a send that the
    socket takes at once is on its way on return). 0, or the negative ferry_err as of run. Not from
    inside a step. */
@@ -77,6 +90,9 @@ int ferry_loop_command(struct ferry_loop *, void *command);
 
 /* Makes a run that waits, now or next, return. Any thread, and signal handlers. */
 void ferry_loop_wake(struct ferry_loop *);
+
+/* 0, or the negative ferry_err with which the engine ended. */
+int ferry_loop_status(const struct ferry_loop *);
 
 /* Whether run may sleep: no completion, readable socket or past deadline is at hand. */
 bool ferry_loop_quiet(const struct ferry_loop *);

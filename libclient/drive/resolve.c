@@ -198,8 +198,8 @@ static void look_up_by_thread(struct ferry_loop *l, const struct ferry_action *a
 #ifdef HAVE_CARES
 
 struct resolver_watch {
-    struct ferry_watch watch; /* first */
     struct ferry_link link;
+    int fd;
     uint32_t events; /* seen and not yet processed */
 };
 
@@ -227,7 +227,7 @@ static struct resolver_watch *find_watch(struct ferry_resolver *r, int fd)
     FERRY_LIST_EACH(n, tmp, &r->watches)
     {
         struct resolver_watch *w = FERRY_CONTAINER(n, struct resolver_watch, link);
-        if (w->watch.fd == fd)
+        if (w->fd == fd)
             return w;
     }
     return NULL;
@@ -250,10 +250,10 @@ static void on_socket(void *cookie, ares_socket_t fd, int readable, int writable
     if (!w) {
         if (!(w = ferry_zalloc(sizeof *w)))
             return; /* the lookup ends by its time-out */
-        w->watch = (struct ferry_watch){FERRY_WATCH_RESOLVER, fd};
+        w->fd = fd;
         ferry_list_push_back(&r->watches, &w->link);
     }
-    ferry_loop_watch(r->loop, &w->watch, events);
+    ferry_loop_watch(r->loop, fd, (uint64_t)(fd + 1) << 32, events);
 }
 
 static void on_answer(void *cookie, int status, int timeouts, struct ares_addrinfo *info)
@@ -315,9 +315,12 @@ static void look_up(struct ferry_loop *l, const struct ferry_action *a, struct f
     ares_getaddrinfo(r->channel, k->host, NULL, &hints, on_answer, k);
 }
 
-void ferry_resolve_mark(struct ferry_loop *l, struct ferry_watch *w, uint32_t events)
+void ferry_resolve_mark(struct ferry_loop *l, uint64_t key, uint32_t events)
 {
-    ((struct resolver_watch *)w)->events |= events;
+    struct resolver_watch *w = l->resolver ? find_watch(l->resolver, (int)(key >> 32) - 1) : NULL;
+    if (!w)
+        return; /* closed since */
+    w->events |= events;
     l->resolver->marked = true;
 }
 
@@ -336,8 +339,8 @@ static void process_marked(struct ferry_resolver *r)
                 continue;
             w->events = 0;
             bool in = events & (EPOLLIN | EPOLLERR | EPOLLHUP);
-            ares_process_fd(r->channel, in ? w->watch.fd : ARES_SOCKET_BAD,
-                            events & EPOLLOUT ? w->watch.fd : ARES_SOCKET_BAD);
+            ares_process_fd(r->channel, in ? w->fd : ARES_SOCKET_BAD,
+                            events & EPOLLOUT ? w->fd : ARES_SOCKET_BAD);
             found = true;
             break;
         }
@@ -383,7 +386,7 @@ void ferry_resolve_destroy(struct ferry_loop *l)
 
 #else
 
-void ferry_resolve_mark(struct ferry_loop *l, struct ferry_watch *w, uint32_t events)
+void ferry_resolve_mark(struct ferry_loop *l, uint64_t key, uint32_t events)
 {
     FERRY_UNREACHABLE();
 }

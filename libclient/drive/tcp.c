@@ -61,7 +61,7 @@ struct ferry_outbox {
 };
 
 struct ferry_tcp {
-    struct ferry_watch watch; /* first */
+    int fd;
     enum tcp_state state;
     bool readable, writable, paused;
     bool hung;    /* the peer will send no more, or the connection is broken: read on to the end */
@@ -84,6 +84,11 @@ struct ferry_tcp {
 static struct ferry_tcp *find(struct ferry_loop *l, struct ferry_id who)
 {
     return ferry_ids_get(&l->streams, ferry_ids_key(who));
+}
+
+static int watch(struct ferry_loop *l, struct ferry_tcp *t, uint32_t events)
+{
+    return ferry_loop_watch(l, t->fd, ferry_ids_key(t->who), events);
 }
 
 static void make_ready(struct ferry_loop *l, struct ferry_tcp *t)
@@ -175,17 +180,17 @@ static bool consume(struct ferry_loop *l, struct ferry_tcp *t, uint64_t n)
 
 static void close_fd(struct ferry_loop *l, struct ferry_tcp *t)
 {
-    if (t->watch.fd < 0)
+    if (t->fd < 0)
         return;
     /* By hand: a forked child may hold the descriptor too, and then close alone would leave it
      * watched. */
     if (t->state != TCP_HANDED)
-        epoll_ctl(l->epoll_fd, EPOLL_CTL_DEL, t->watch.fd, NULL);
+        epoll_ctl(l->epoll_fd, EPOLL_CTL_DEL, t->fd, NULL);
     if (l->hooks.close && t->state != TCP_LISTENING)
-        l->hooks.close(l->hooks.cookie, t->watch.fd);
+        l->hooks.close(l->hooks.cookie, t->fd);
     else
-        close(t->watch.fd);
-    t->watch.fd = -1;
+        close(t->fd);
+    t->fd = -1;
 }
 
 static void release(struct ferry_loop *l, struct ferry_tcp *t)
@@ -280,7 +285,7 @@ static ssize_t send_memory(struct ferry_loop *l, struct ferry_tcp *t, bool *shor
         return 0;
     struct msghdr m = {.msg_iov = iov, .msg_iovlen = (size_t)count};
     l->counters.sends++;
-    ssize_t n = sendmsg(t->watch.fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT | (more ? MSG_MORE : 0));
+    ssize_t n = sendmsg(t->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT | (more ? MSG_MORE : 0));
     *short_write = n >= 0 && (size_t)n < total;
     return n;
 }
@@ -292,7 +297,7 @@ static ssize_t send_file(struct ferry_loop *l, struct ferry_tcp *t, const struct
     struct ferry_sigpipe s;
     l->counters.sends++;
     ferry_sigpipe_hold(&s);
-    ssize_t n = sendfile(t->watch.fd, ferry_disk_fd(p->file), &at, len);
+    ssize_t n = sendfile(t->fd, ferry_disk_fd(p->file), &at, len);
     int e = errno;
     ferry_sigpipe_release(&s);
     errno = e;
@@ -436,7 +441,7 @@ static ssize_t receive(struct ferry_loop *l, struct ferry_tcp *t, size_t *room)
     ssize_t n;
     do {
         l->counters.receives++;
-        n = recv(t->watch.fd, to, *room, MSG_DONTWAIT);
+        n = recv(t->fd, to, *room, MSG_DONTWAIT);
     } while (n < 0 && errno == EINTR);
     return n;
 }
@@ -498,7 +503,7 @@ static struct ferry_tcp *new_stream(struct ferry_loop *l, enum tcp_state state,
     struct ferry_tcp *t = ferry_zalloc(sizeof *t);
     if (!t)
         return NULL;
-    t->watch = (struct ferry_watch){FERRY_WATCH_TCP, -1};
+    t->fd = -1;
     t->state = state;
     t->addr = *addr;
     return t;
@@ -562,18 +567,18 @@ static void open_stream(struct ferry_loop *l, const struct ferry_action *a)
              len ? "no such security profile for" : "not an address:");
         return;
     }
-    t->watch.fd = make_socket(l, s.ss_family, true);
-    if (t->watch.fd < 0) {
+    t->fd = make_socket(l, s.ss_family, true);
+    if (t->fd < 0) {
         shut_errno(l, t, "make a socket for");
         return;
     }
-    tune(l, t->watch.fd);
+    tune(l, t->fd);
     /* EINTR too leaves the connection under way. */
-    if (call_connect(l, t->watch.fd, &s, len, a->path) && errno != EINPROGRESS && errno != EINTR) {
+    if (call_connect(l, t->fd, &s, len, a->path) && errno != EINPROGRESS && errno != EINTR) {
         shut_errno(l, t, "connect to");
         return;
     }
-    if (ferry_loop_watch(l, &t->watch, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET))
+    if (watch(l, t, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET))
         shut_errno(l, t, "watch the connection to");
 }
 
@@ -583,7 +588,7 @@ static void serve_connecting(struct ferry_loop *l, struct ferry_tcp *t)
     socklen_t len = sizeof error;
     if (!t->writable && !t->broken)
         return;
-    if (getsockopt(t->watch.fd, SOL_SOCKET, SO_ERROR, &error, &len) || error) {
+    if (getsockopt(t->fd, SOL_SOCKET, SO_ERROR, &error, &len) || error) {
         errno = error ? error : errno;
         shut_errno(l, t, "connect to");
         return;
@@ -607,7 +612,7 @@ static int bind_listener(struct ferry_loop *l, struct ferry_tcp *t)
         errno = EAFNOSUPPORT;
         return -1;
     }
-    int fd = t->watch.fd = make_socket(l, s.ss_family, false);
+    int fd = t->fd = make_socket(l, s.ss_family, false);
     if (fd < 0)
         return -1;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
@@ -623,7 +628,7 @@ static int bind_listener(struct ferry_loop *l, struct ferry_tcp *t)
         t->addr = ferry_address_from_system(&s);
     else
         t->addr.port = ntohs(((struct sockaddr_in6 *)&s)->sin6_port);
-    return ferry_loop_watch(l, &t->watch, EPOLLIN | EPOLLET);
+    return watch(l, t, EPOLLIN | EPOLLET);
 }
 
 static void listen_at(struct ferry_loop *l, const struct ferry_action *a)
@@ -679,7 +684,7 @@ static void hand_over(struct ferry_loop *l, struct ferry_tcp *listener, int fd,
         close(fd);
         return;
     }
-    t->watch.fd = fd;
+    t->fd = fd;
     t->handle = handle;
     l->counters.accepted++;
     struct ferry_event ev = {.type = FERRY_EV_ACCEPTED,
@@ -700,7 +705,7 @@ static void serve_listening(struct ferry_loop *l, struct ferry_tcp *t)
         struct sockaddr_storage peer;
         socklen_t len = sizeof peer;
         memset(&peer, 0, sizeof peer);
-        int fd = accept4(t->watch.fd, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        int fd = accept4(t->fd, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
             hand_over(l, t, fd, &peer);
         } else if (errno == EAGAIN) {
@@ -735,7 +740,7 @@ static void adopt(struct ferry_loop *l, const struct ferry_action *a)
     }
     t->state = TCP_OPEN;
     t->writable = true;
-    if (ferry_loop_watch(l, &t->watch, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET))
+    if (watch(l, t, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET))
         shut_errno(l, t, "watch the connection from");
 }
 
@@ -807,9 +812,11 @@ void ferry_tcp_execute(struct ferry_loop *l, const struct ferry_action *a)
     }
 }
 
-void ferry_tcp_mark(struct ferry_loop *l, struct ferry_watch *w, uint32_t events)
+void ferry_tcp_mark(struct ferry_loop *l, uint64_t key, uint32_t events)
 {
-    struct ferry_tcp *t = (struct ferry_tcp *)w;
+    struct ferry_tcp *t = ferry_ids_get(&l->streams, key);
+    if (!t)
+        return; /* closed since */
     if (events & (EPOLLIN | EPOLLRDHUP))
         t->readable = true;
     if (events & EPOLLOUT)
