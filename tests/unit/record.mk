@@ -2,7 +2,9 @@ noinst_LTLIBRARIES += librecordtext.la
 librecordtext_la_SOURCES = tests/lib/record_text.c tests/lib/record_text.h
 EXTRA_DIST += tests/vectors/record tests/interop/RecordTool.java
 RECORD_TESTS = tests/unit/test_record_crc tests/unit/test_record_batch tests/unit/test_record_compress \
-    tests/unit/test_record_vectors
+    tests/unit/test_record_vectors tests/unit/test_record_legacy
+tests_unit_test_record_legacy_SOURCES = tests/unit/test_record_legacy.c
+tests_unit_test_record_legacy_LDADD = libtap.la libcommon.la
 check_PROGRAMS += $(RECORD_TESTS)
 tests_unit_test_record_crc_SOURCES = tests/unit/test_record_crc.c
 tests_unit_test_record_crc_LDADD = libtap.la libcommon.la
