@@ -110,8 +110,7 @@ struct ferry_batch_record {
     int64_t timestamp;             /* ms; -1 in version 0 */
     struct ferry_bytes key, value; /* data NULL: null */
     int32_t header_count;
-    struct ferry_bytes
-        headers; /* encoded, for ferry_batch_headers_init; not set where header_count is 0 */
+    struct ferry_bytes headers; /* encoded; NULL, 0 where header_count is 0 */
 };
 
 /* Private to the iterator. The first three lines are all that the common record needs. */

@@ -101,7 +101,7 @@ static int decode_body(struct ferry_batch_iter *it, const uint8_t *p, const uint
         return bad(it, "its header count is malformed", err);
     if (r->header_count == 0 && p != stop)
         return bad(it, "it is longer than its fields", err);
-    r->headers = (struct ferry_bytes){p, (size_t)(stop - p)};
+    r->headers = (struct ferry_bytes){r->header_count ? p : NULL, (size_t)(stop - p)};
     r->offset = it->base_offset + *delta;
     r->timestamp =
         (int64_t)((uint64_t)it->base_timestamp + (uint64_t)(time_delta & it->timestamp_mask));

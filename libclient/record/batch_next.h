@@ -103,6 +103,7 @@ static FERRY_BATCH_INLINE int ferry_batch_iter_next_inline(struct ferry_batch_it
     if (!ferry_batch_take_field(&p, stop, &r->value, 2) || !ferry_batch_take(&p, &n, 1))
         return ferry_batch_iter_next_careful(it, r, err);
     r->header_count = (int32_t)ferry_batch_natural(n);
+    r->headers = (struct ferry_bytes){NULL, 0};
     if (FERRY_BATCH_LIKELY(n == 0)) {
         if (p != stop)
             return ferry_batch_iter_next_careful(it, r, err);

@@ -169,6 +169,7 @@ int ferry_legacy_iter_next(struct ferry_batch_iter *it, struct ferry_batch_recor
         r->timestamp = it->timestamp_mask ? m.timestamp : it->base_timestamp;
         r->key = m.key;
         r->value = m.value;
+        r->headers = (struct ferry_bytes){NULL, 0};
         r->header_count = 0;
         return 1;
     }

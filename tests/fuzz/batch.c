@@ -85,10 +85,9 @@ static const char *check_records(const struct ferry_batch *b, struct ferry_bytes
     while (rc >= 0 && (rc = ferry_batch_iter_next(&it, &r, NULL)) > 0) {
         if (ferry_batch_iter_next(&careful, &r2, NULL) != 1 || r.offset != r2.offset ||
             r.timestamp != r2.timestamp || !same(r.key, r2.key) || !same(r.value, r2.value) ||
-            r.header_count != r2.header_count || (r.header_count && !same(r.headers, r2.headers)))
+            r.header_count != r2.header_count || !same(r.headers, r2.headers))
             return "the two decoders differ";
-        if (!inside(r.key, bytes) || !inside(r.value, bytes) ||
-            (r.header_count && !inside(r.headers, bytes)))
+        if (!inside(r.key, bytes) || !inside(r.value, bytes) || !inside(r.headers, bytes))
             return "a view lies outside";
         if (r.offset <= last || r.offset > b->last_offset ||
             (b->magic == 2 && r.offset < b->base_offset))

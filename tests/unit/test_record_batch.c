@@ -433,9 +433,8 @@ static bool decoders_agree(const uint8_t *bytes, size_t len, int32_t count, bool
         if (rc > 0 &&
             (x.offset != y.offset || x.timestamp != y.timestamp || x.key.data != y.key.data ||
              x.key.len != y.key.len || x.value.data != y.value.data || x.value.len != y.value.len ||
-             x.header_count != y.header_count ||
-             (x.header_count && x.headers.data != y.headers.data) ||
-             (x.header_count && x.headers.len != y.headers.len)))
+             x.header_count != y.header_count || x.headers.data != y.headers.data ||
+             x.headers.len != y.headers.len))
             return false;
     } while (rc > 0);
     *good = rc == 0;
