@@ -93,9 +93,8 @@ int ferry_batch_check_crc(const struct ferry_batch *b, struct ferry_error *err);
 /* ---- the batches of a buffer ---- */
 struct ferry_batch_set {
     const uint8_t *start, *at, *end;
-    size_t
-        truncated; /* after the walk: bytes at the end that are part of a batch cut off, else 0 */
-    size_t wanted; /* claimed size of that batch (0: not even its size arrived) */
+    /* After the walk: bytes at the end of a batch cut off (0: none), and the size that batch claims (0: unknown). */
+    size_t truncated, wanted;
 };
 
 void ferry_batch_set_init(struct ferry_batch_set *set, struct ferry_bytes bytes);
