@@ -54,7 +54,9 @@ struct ferry_waiter {
 /* Opaque in the public headers. The fields are for handle.c, seat.c and queue.c. */
 struct ferry_handle {
     struct ferry_engine *engine;
-    struct ferry_client *client; /* the same, where it is a client; else NULL */
+    struct ferry_client *client;                   /* the same, where it is a client; else NULL */
+    bool (*finished)(const struct ferry_engine *); /* set under the seat while the engine closes */
+    _Atomic bool has_finished;                     /* it said so */
     struct ferry_loop *loop;
     struct ferry_queue *queue; /* deliveries that name no queue */
 
@@ -142,6 +144,18 @@ void ferry_callback_end(void);
 
 /* A deadline from a time-out in ms as the public functions take it: -1 is without end, 0 the past. */
 ferry_nsec ferry_deadline_ms(int32_t timeout_ms);
+
+/* -- The handle of a client engine: what ferry_producer_new and its like make (open.c) -- */
+
+struct ferry_config;
+
+/* A client with a copy of the configuration (NULL: defaults), started as its settings say. NULL with err filled. */
+struct ferry_handle *ferry_handle_open(const struct ferry_config *, const struct ferry_hooks *,
+                                       struct ferry_error *err);
+/* Ends the engine (ferry_client_close), driving until it holds nothing or the deadline has come, then stops and frees
+   all. 0, or FERRY_E_TIMED_OUT if connections had to be dropped; FERRY_E_STATE inside a callback: then the handle lives on.
+   No other thread may be inside the handle. */
+int ferry_handle_close(struct ferry_handle *, ferry_nsec deadline);
 
 /* -- Between handle.c, seat.c and queue.c -- */
 

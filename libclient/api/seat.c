@@ -153,6 +153,8 @@ static void vacate(struct ferry_handle *h)
 {
     atomic_store(&h->next_deadline, ferry_loop_deadline(h->loop));
     atomic_store(&h->ended, ferry_loop_status(h->loop));
+    if (h->finished && h->finished(h->engine))
+        atomic_store(&h->has_finished, true);
     seated = NULL;
     if (atomic_exchange(&h->seat, 0) == 2)
         ferry_thread_wake(&h->seat);
