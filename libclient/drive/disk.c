@@ -464,7 +464,7 @@ static void read_file(struct ferry_loop *l, const struct ferry_action *a, struct
     int e = 0;
     l->counters.file_reads++;
     bool finished = !f->busy && !f->no_nowait && read_warm(f, a, &count, &e);
-    if (!finished && !ferry_pool_threaded(l->pool)) {
+    if (!finished && !f->busy && !ferry_pool_threaded(l->pool)) {
         e = read_all(f->fd, a->buffer, a->length, a->offset, &count);
         finished = true;
     }
