@@ -11,3 +11,4 @@ include tests/unit/client.mk
 include tests/unit/wire.mk
 include tests/unit/producer.mk
 include tests/unit/consumer.mk
+include tests/unit/log.mk

@@ -79,10 +79,15 @@ void log_files_done(struct log_files *, const struct ferry_event *);
  * gives them all, but they may submit more). */
 bool log_files_settle(struct log_files *);
 
+/* op->done(op, FERRY_OK, 0) from the next settle: for what must not be told from within a call. */
+void log_files_later(struct log_files *, struct log_op *,
+                     void (*done)(struct log_op *, int status, uint64_t count));
+
 void log_files_say(struct log_files *, enum log_level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* ---- whole names; paths are relative to the data directory, "." is itself ---- */
+/* ---- whole names; paths are relative to the data directory, "." is itself, and live until done
+ * ---- */
 void log_files_list(struct log_files *, struct log_op *, const char *path);
 void log_files_create_dir(struct log_files *, struct log_op *, const char *path);
 void log_files_rename(struct log_files *, struct log_op *, const char *from, const char *to);
@@ -163,6 +168,9 @@ struct log_save {
  */
 void log_files_save(struct log_files *, struct log_save *, const char *path, void *data,
                     size_t len);
+/* Free what a load or save under way holds, without telling: teardown only (files->out is NULL). */
+void log_load_drop(struct log_load *);
+void log_save_drop(struct log_save *);
 
 /* ---- Kafka's checkpoint files: a version line (0), a count line, one line per entry ---- */
 struct log_checkpoint_line {

@@ -82,6 +82,9 @@ bool log_dir_next_found(const struct log_dir *, size_t *at, struct log_found *);
  * second without need. */
 ferry_nsec log_dir_deadline(const struct log_dir *);
 void log_dir_tick(struct log_dir *);
+/* log.retention.check.interval.ms and replica.high.watermark.checkpoint.interval.ms; else five
+ * minutes, five seconds. */
+void log_dir_schedule(struct log_dir *, ferry_msec retention_check_ms, ferry_msec watermark_ms);
 /* A clean stop: every log is flushed and its producer state saved, checkpoints and the marker are
  * written. Appends made after this call fail. */
 void log_dir_close(struct log_dir *, struct log_request *);
@@ -171,14 +174,13 @@ struct log_append {
         struct log *log;
         struct log_op op;
         struct log_segment *segment;
-        struct log_producer *producer; /* what to undo if the write fails */
-        uint8_t undo[64];
+        struct ferry_slab *slab;
         uint64_t position;
         int64_t upto;
         int32_t epoch;
         int status;
         uint8_t state;
-        bool as_leader, undo_new;
+        bool as_leader;
     } private;
 };
 
