@@ -267,6 +267,8 @@ bool ferry_metadata_all_unreachable(struct ferry_client *client)
     FERRY_LIST_EACH(l, next, &client->core->brokers)
     {
         struct ferry_broker *b = FERRY_CONTAINER(l, struct ferry_broker, link);
+        if (!b->gone && !b->failed_since)
+            return false; /* lost a moment ago, or never tried: it may well be there */
         nodes = nodes || (!b->gone && b->node >= 0);
     }
     if (!nodes)
