@@ -99,7 +99,14 @@ static void execute(struct puppet *p, struct ferry_actions *acts)
                 c->closing = true;
             break;
         case FERRY_DO_DELIVER:
-            p->deliveries[p->delivery_count++] = a->deliver;
+            if (p->deliver)
+                p->deliver(p, a->deliver);
+            else if (p->delivery_count < 64)
+                p->deliveries[p->delivery_count++] = a->deliver;
+            break;
+        case FERRY_DO_WORK:
+            a->work(a->arg);
+            p->works[p->work_count++] = a->op;
             break;
         default:
             break; /* RECEIVE_INTO: this world may refuse to lend */
@@ -413,6 +420,11 @@ void puppet_settle(struct puppet *p)
 {
     for (int quiet = 0, rounds = 0; !quiet && !p->dead; rounds++) {
         quiet = 1;
+        if (p->work_count) {
+            puppet_event(
+                p, (struct ferry_event){.type = FERRY_EV_WORKED, .op = p->works[--p->work_count]});
+            quiet = 0;
+        }
         if (rounds > 100000) {
             fprintf(stderr, "puppet: the client never rests\n");
             abort();

@@ -79,8 +79,11 @@ struct puppet {
         find_coordinator_requests, errors;
     int last_error;
     struct ferry_addr opened[64]; /* in order */
-    void *deliveries[64];
+    void *deliveries[64];         /* the first of them, unless deliver is set */
     int delivery_count;
+    void (*deliver)(struct puppet *, void *delivery); /* takes them instead */
+    uint64_t works[64]; /* ops of work that was done at once; the client does not know yet */
+    int work_count;
     void *cookie;
 };
 
