@@ -108,10 +108,14 @@ void ferry_pool_stop(struct ferry_pool *p)
     pthread_mutex_lock(&p->lock);
     p->stop = true;
     pthread_cond_broadcast(&p->more);
-    pthread_mutex_unlock(&p->lock);
-    for (uint32_t i = 0; i < p->limit; i++)
-        if (p->places[i].state != PLACE_FREE)
+    for (uint32_t i = 0; i < p->limit; i++) {
+        bool began = p->places[i].state != PLACE_FREE;
+        pthread_mutex_unlock(&p->lock);
+        if (began)
             pthread_join(p->places[i].thread, NULL);
+        pthread_mutex_lock(&p->lock);
+    }
+    pthread_mutex_unlock(&p->lock);
     struct ferry_link *n;
     while ((n = ferry_list_pop_front(&p->todo)))
         finish(p, FERRY_CONTAINER(n, struct ferry_job, link));

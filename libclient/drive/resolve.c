@@ -145,10 +145,10 @@ static void read_hosts(struct lookup_job *j)
     if (j->result->count)
         return;
     j->status = FERRY_E_RESOLVE;
-    snprintf(j->result->text, sizeof j->result->text,
-             "%.60s is not in /etc/hosts, and this build without c-ares asks no name server unless "
-             "it may start a thread",
-             j->host);
+    snprintf(
+        j->result->text, sizeof j->result->text,
+        "%.60s is not in /etc/hosts; without c-ares and without a thread nothing else is asked",
+        j->host);
 }
 #endif
 
