@@ -9,6 +9,9 @@
 
 #include <sched.h>
 
+/* For requests on the wire to be given up and connections to be closed in order. */
+enum { CLOSE_GRACE_MS = 100 };
+
 /* A producer's life: made, flushed, purged, closed, freed; and its topics. */
 
 /* -- What the sender borrows ------------------------------------------------------------------ */
@@ -158,11 +161,6 @@ struct ferry_producer *ferry_producer_new(const struct ferry_config *config, uin
     return p;
 }
 
-static ferry_nsec deadline_of(int32_t timeout_ms)
-{
-    return timeout_ms < 0 ? FERRY_NEVER : ferry_clock_now() + timeout_ms * FERRY_MS;
-}
-
 static bool flush_ready(void *cookie)
 {
     return atomic_load(&((struct ferry_sender_flush *)cookie)->done);
@@ -190,7 +188,7 @@ static int flush_until(struct ferry_producer *p, ferry_nsec deadline)
 int32_t ferry_producer_flush(struct ferry_producer *p, int32_t timeout_ms, struct ferry_error *err)
 {
     ferry_error_clear(err);
-    int rc = flush_until(p, deadline_of(timeout_ms));
+    int rc = flush_until(p, ferry_deadline_ms(timeout_ms));
     if (rc == FERRY_E_TIMED_OUT)
         return ferry_fail(err, rc, "records are still without outcome after %d ms", timeout_ms);
     return rc ? ferry_fail(err, rc, "flush: %s", ferry_error_name(rc)) : 0;
@@ -232,11 +230,9 @@ int32_t ferry_producer_purge(struct ferry_producer *p, uint32_t what, struct fer
     return 0;
 }
 
-/* Ends the handle. Whoever uses it is sent away first: nobody stays once closing is set. */
-static void shut(struct ferry_producer *p, ferry_nsec deadline)
+/* Ends the handle, within so many ms. Whoever uses it is sent away first: nobody stays once closing is set. */
+static void shut(struct ferry_producer *p, int32_t grace_ms)
 {
-    ferry_nsec grace =
-        ferry_clock_now() + 100 * FERRY_MS; /* for connections to be closed in order */
     if (!atomic_exchange(&p->open, false))
         return;
     while (atomic_load(&p->users)) {
@@ -244,7 +240,7 @@ static void shut(struct ferry_producer *p, ferry_nsec deadline)
         ferry_queue_cancel(p->queue);
         sched_yield();
     }
-    ferry_handle_close(p->handle, deadline < grace ? deadline : grace);
+    ferry_handle_close(p->handle, ferry_deadline_ms(grace_ms));
     p->handle = NULL;
 }
 
@@ -255,10 +251,10 @@ int32_t ferry_producer_close(struct ferry_producer *p, int32_t timeout_ms, struc
         return 0;
     if (ferry_in_callback())
         return ferry_fail(err, FERRY_E_STATE, "a producer cannot be closed from a callback");
-    ferry_nsec deadline = deadline_of(timeout_ms);
+    ferry_nsec deadline = ferry_deadline_ms(timeout_ms);
     atomic_store(&p->closing, true);
     int rc = flush_until(p, deadline);
-    shut(p, deadline);
+    shut(p, CLOSE_GRACE_MS);
     if (rc)
         return ferry_fail(err, rc, "closed with records whose outcome was not known after %d ms",
                           timeout_ms);
@@ -390,7 +386,7 @@ int32_t ferry_topic_wait(struct ferry_topic *t, int32_t timeout_ms, struct ferry
     struct ferry_handle *h = ferry_producer_enter(t->producer);
     int rc = FERRY_E_CLOSED;
     if (h) {
-        rc = ferry_handle_wait(h, NULL, topic_ready, t, deadline_of(timeout_ms));
+        rc = ferry_handle_wait(h, NULL, topic_ready, t, ferry_deadline_ms(timeout_ms));
         ferry_producer_leave(t->producer);
         rc = rc ? rc : FERRY_E_CLOSED;
     }

@@ -1,1 +1,2 @@
-libclientcore_la_SOURCES += %D%/lockword.c %D%/producer.c %D%/producer.h %D%/report.c %D%/send.c
+libclientcore_la_SOURCES += libclient/api/lockword.c libclient/api/producer.c libclient/api/producer.h \
+    libclient/api/report.c libclient/api/send.c

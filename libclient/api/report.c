@@ -3,8 +3,6 @@
 
 #include "api/producer.h"
 
-#include "drive/clock.h"
-
 /* Reports: a view over a batch whose outcome is known. struct ferry_report is the sender's struct ferry_lot. */
 
 static struct ferry_lot *lot_of(const struct ferry_report *r)
@@ -21,8 +19,7 @@ static struct ferry_delivery *wait_for(struct ferry_producer *p, int32_t timeout
     if (!h)
         return NULL;
     if (timeout_ms != 0) {
-        ferry_nsec wait = timeout_ms * FERRY_MS;
-        d = ferry_queue_wait(p->queue, wait < 0 ? FERRY_NEVER : ferry_clock_now() + wait, NULL);
+        d = ferry_queue_wait(p->queue, ferry_deadline_ms(timeout_ms), NULL);
     } else {
         ferry_handle_step(h); /* nobody else does */
         d = ferry_queue_pop(p->queue);

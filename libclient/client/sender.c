@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include "base/check.h"
+#include "base/err.h"
 #include "base/mem.h"
 #include "client/sender_internal.h"
 #include "record/compress.h"
@@ -15,6 +16,14 @@ enum { DEFER_BYTES = 16384 }; /* values from this size on are copied outside of 
 #define TRIM_AFTER (5 * FERRY_SECOND)
 
 /* -- Small things ----------------------------------------------------------------------------- */
+
+const char *ferry_sender_code_name(int code)
+{
+    const char *name = ferry_err_own_name(code);
+    if (!name)
+        name = ferry_kafka_err_name(code);
+    return name ? name : "an unknown error";
+}
 
 void ferry_sender_count_sealed(struct ferry_sender *s, uint32_t count)
 {
@@ -231,7 +240,7 @@ static void on_staged_timer(struct ferry_timer *timer, void *client)
     snprintf(text, sizeof text,
              "delivery.timeout.ms=%lld passed before the partitions of the topic became known%s%s",
              (long long)t->settings.delivery_timeout_ms, t->meta && t->meta->error ? ": " : "",
-             t->meta && t->meta->error ? ferry_error_name(t->meta->error) : "");
+             t->meta && t->meta->error ? ferry_sender_code_name(t->meta->error) : "");
     ferry_sender_fail_staged(t, FERRY_E_EXPIRED, text);
     watch_staged(t);
     unflush_staged(t);

@@ -13,6 +13,8 @@ int32_t ferry_sender_pick_slow(struct ferry_sender_topic *, struct ferry_lane_ta
                                enum ferry_pick, struct ferry_bytes key);
 
 /* -- sender.c -- */
+/* The name of an error code, ours or Kafka's. */
+const char *ferry_sender_code_name(int code);
 struct ferry_sender_node *ferry_sender_node_of(struct ferry_sender *, int32_t id);
 /* Everything fails with this code from now on. */
 void ferry_sender_fail(struct ferry_sender *, int32_t code, const char *text);

@@ -274,7 +274,7 @@ static void fail_expired(struct ferry_lot *lot)
         snprintf(text, sizeof text,
                  "delivery.timeout.ms=%lld passed; the last of %u tries ended with %s",
                  (long long)lot->topic->settings.delivery_timeout_ms, lot->tries,
-                 ferry_error_name(lot->error));
+                 ferry_sender_code_name(lot->error));
     else
         snprintf(text, sizeof text,
                  "delivery.timeout.ms=%lld passed before the records could be sent",

@@ -20,6 +20,7 @@
 #include <ferry/loop.h>
 #include <ferry/observe.h>
 #include <ferry/queue.h>
+#include <ferry/producer.h>
 
 #ifdef __cplusplus
 extern "C" {
