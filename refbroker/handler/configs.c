@@ -39,8 +39,7 @@ static bool add_synonyms(struct broker_request *r, const struct described *d, co
     if (!out->synonyms)
         return false;
     for (size_t i = 0; i < count; i++) {
-        if (d->is_topic && values[i].source == BROKER_SOURCE_DEFAULT &&
-            !strcmp(values[i].name, name))
+        if (d->is_topic && values[i].source == BROKER_SOURCE_DEFAULT && values[i].name == name)
             continue; /* a topic's own default is nobody's synonym */
         struct ferry_describe_configs_response_synonym *s = &out->synonyms[out->synonyms_count++];
         s->name = ferry_str_of(values[i].name);
