@@ -16,6 +16,7 @@
  */
 #include "base/arena.h"
 #include "client/client.h"
+#include "client/window.h"
 #include "engine/conn.h"
 
 enum { CORE_KEYS = 96, CORE_FEATURES = 16 };
@@ -54,6 +55,8 @@ struct ferry_line {
     struct ferry_timer throttle;
     ferry_nsec throttled_until, active_at, opened_at;
     struct ferry_versions versions;
+    uint64_t requests, answers;
+    struct ferry_window rtt, wait, throttled; /* filled while statistics are on; us, us, ms */
 };
 
 struct ferry_broker {
@@ -109,7 +112,8 @@ struct ferry_client_core {
     uint64_t last_op;
     struct ferry_arena arena; /* bodies of answers */
     struct ferry_flight_pool flights;
-    struct ferry_timer any_timer;
+    struct ferry_timer any_timer, statistics_timer;
+    bool stepped;  /* the first step has begun */
     bool failed;   /* memory ran out where nothing can be undone */
     bool sweep;    /* brokers wait to be freed */
     bool all_down; /* told so */

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "ferry/kafka_errors.h"
+#include "client/statistics.h"
 #include "tests/lib/puppet.h"
 #include "tests/lib/tap.h"
 
@@ -1158,6 +1159,79 @@ static void a_refused_lookup_ends_what_waits(void)
     puppet_end(&p);
 }
 
+/* -- Statistics ------------------------------------------------------------------------------------------ */
+
+static void windows_measure(void)
+{
+    struct ferry_window w = {0};
+    CHECK_INT(ferry_window_percentile(&w, 5000), 0);
+    for (int64_t i = 1; i <= 100000; i++)
+        ferry_window_add(&w, i);
+    ferry_window_add(&w, -5);
+    ferry_window_roll(&w);
+    CHECK_INT(w.last.count, 100001);
+    CHECK_INT(w.last.min, 0);
+    CHECK_INT(w.last.max, 100000);
+    unsigned parts[] = {5000, 7500, 9000, 9900, 9999, 10000};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        int64_t truth = 10 * parts[i], told = ferry_window_percentile(&w, parts[i]);
+        CHECK(told >= truth * 96 / 100 && told <= truth * 104 / 100);
+    }
+    ferry_window_add(&w, INT64_MAX / 2); /* beyond the last bucket */
+    ferry_window_roll(&w);
+    CHECK_INT(ferry_window_percentile(&w, 5000), INT64_MAX / 2);
+    ferry_window_roll(&w);
+    ferry_window_roll(&w);
+    CHECK(!w.now.buckets && !w.last.buckets);
+    for (int64_t v = 0; v < 32; v++) { /* small values are exact */
+        ferry_window_add(&w, v);
+        ferry_window_roll(&w);
+        CHECK_INT(ferry_window_percentile(&w, 5000), v);
+    }
+    ferry_window_free(&w);
+}
+
+static void module_statistics(struct ferry_client *client, struct ferry_observer *o,
+                              struct ferry_text *out)
+{
+    if (out)
+        ferry_text_add(out, ",\"module\":{\"x\":1}");
+    else
+        (*(int *)o->cookie)++;
+}
+
+static void statistics_at_intervals(void)
+{
+    struct puppet p;
+    int rolls = 0;
+    struct ferry_observer o = {.cookie = &rolls, .on_statistics = module_statistics};
+    puppet_init(&p, "ferry.statistics.interval.ms=1000");
+    p.handler = list_groups;
+    add_topic(&p, "t\"", 2, 0);
+    puppet_do(&p, watch, &o);
+    puppet_do(&p, want_topic, (char[]){"t\""});
+    struct probe a = probe_to(FERRY_TO_ANY, 0);
+    puppet_do(&p, submit, &a);
+    puppet_pass(&p, 1500 * FERRY_MS);
+    CHECK_INT(p.delivery_count, 1);
+    CHECK_INT(rolls, 1);
+    struct ferry_statistics *s = p.deliveries[0];
+    CHECK_INT(s->delivery.type, FERRY_STATISTICS_DELIVERY);
+    CHECK_INT(strlen(s->json), s->len);
+    CHECK(strstr(s->json, "\"brokers\":[{\"node\":0,\"host\":\"node-0\""));
+    CHECK(strstr(s->json, "\"name\":\"t\\\"\""));
+    CHECK(strstr(s->json, "\"rtt_us\":{\"count\":3,")); /* ApiVersions, Metadata, ListGroups */
+    CHECK(strstr(s->json, "],\"module\":{\"x\":1}}"));
+    s->delivery.drop(&s->delivery);
+    puppet_pass(&p, FERRY_SECOND);
+    CHECK_INT(p.delivery_count, 2);
+    s = p.deliveries[1];
+    CHECK(strstr(s->json, "\"rtt_us\":{\"count\":0,"));
+    s->delivery.drop(&s->delivery);
+    puppet_do(&p, unwatch, &o);
+    puppet_end(&p);
+}
+
 /* -- Ends ------------------------------------------------------------------------------------------------ */
 
 static void closing_ends_everything(void)
@@ -1264,6 +1338,8 @@ int main(void)
     TAP_RUN(controller_requests_wait_for_metadata);
     TAP_RUN(coordinators_are_found_and_move);
     TAP_RUN(a_refused_lookup_ends_what_waits);
+    TAP_RUN(windows_measure);
+    TAP_RUN(statistics_at_intervals);
     TAP_RUN(closing_ends_everything);
     TAP_RUN(freed_in_any_state);
     TAP_RUN(survives_lost_memory);
