@@ -23,21 +23,20 @@ enum { UNLOCK_ROUNDS_MAX = 16 };
 
 static _Thread_local struct ferry_handle *seated; /* whose seat this thread has */
 static _Thread_local struct ferry_waiter *waiter_here;
-static _Thread_local unsigned callbacks; /* depth of application functions in this thread */
 
 bool ferry_in_callback(void)
 {
-    return seated || callbacks;
+    return seated || ferry_thread_in_callback();
 }
 
 void ferry_callback_begin(void)
 {
-    callbacks++;
+    ferry_thread_callback_begin();
 }
 
 void ferry_callback_end(void)
 {
-    callbacks--;
+    ferry_thread_callback_end();
 }
 
 ferry_nsec ferry_deadline_ms(int32_t timeout_ms)
