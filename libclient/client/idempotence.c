@@ -102,6 +102,7 @@ static void ask(struct ferry_sender *s)
         return;
     }
     ferry_init_producer_id_request_init(&r->message);
+    r->message.transactional_id = (struct ferry_str){0}; /* null: the default, "", names one */
     r->message.transaction_timeout_ms = INT32_MAX;
     r->sender = s;
     r->request.api_key = 22;
