@@ -81,6 +81,7 @@ static int step(struct ferry_engine *engine, const struct ferry_event *ev,
     client->now = ev->now;
     client->wall = ev->wall;
     client->out = out;
+    ferry_broker_sweep(client);
     if (!client->core->stepped) {
         client->core->stepped = true;
         ferry_statistics_start(client);
@@ -89,7 +90,6 @@ static int step(struct ferry_engine *engine, const struct ferry_event *ev,
     ferry_timers_run(&client->timers, client->now, client);
     ferry_cluster_flush(client);
     ferry_request_run_done(client);
-    ferry_broker_sweep(client);
     client->out = NULL;
     return client->core->failed || out->failed ? FERRY_E_NOMEM : 0;
 }

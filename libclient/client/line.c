@@ -299,8 +299,6 @@ static void take_versions(struct ferry_line *line, const struct ferry_api_versio
             v->high[k->api_key] = k->max_version;
         }
     }
-    line->broker->versions = *v;
-    line->broker->negotiated = true;
 }
 
 static void take_features(struct ferry_client *client, const struct ferry_api_versions_response *m)
@@ -393,6 +391,15 @@ static int on_api_versions(struct ferry_line *line, const struct ferry_frame *fr
         return 0;
     }
     take_versions(line, &m);
+    const struct ferry_versions *v = &line->versions;
+    if (v->high[FERRY_API_METADATA] <
+        1) { /* too old, or no broker at all: nothing could be learnt from it */
+        ferry_line_close(line, FERRY_E_UNSUPPORTED,
+                         "the broker offers no version of Metadata above 0");
+        return 0;
+    }
+    line->broker->versions = *v;
+    line->broker->negotiated = true;
     take_features(line->client, &m);
     up(line);
     return 0;

@@ -107,6 +107,7 @@ static void failed(struct ferry_client *client, int status, const char *text)
     ferry_client_log(client, FERRY_LOG_INFO, FERRY_DEBUG_METADATA, "metadata could not be had: %s",
                      text);
     md->need = true;
+    md->urgent = false; /* it was tried */
     md->tries++;
     ferry_core_tell_metadata(client, status);
 }

@@ -7,6 +7,7 @@
  * passes but what the test lets pass.
  */
 #include "client/client.h"
+#include "base/prng.h"
 #include "engine/conn.h"
 
 #include <stdbool.h>
@@ -63,8 +64,9 @@ struct puppet {
     int16_t coordinator_error;
     int16_t metadata_error;
     puppet_handler *handler;
-    bool hold_drained; /* DRAINED only when the test says so */
-    int chunk;         /* answers arrive in pieces of so many bytes; 0: whole */
+    bool hold_drained;        /* DRAINED only when the test says so */
+    struct ferry_prng *spoil; /* some answers are spoilt: bytes changed, cut off, added */
+    int chunk;                /* answers arrive in pieces of so many bytes; 0: whole */
     /* Names: name -> addresses. Others resolve to nothing. "node-n" is known. */
     const char *name;
     struct ferry_addr name_addrs[8];
