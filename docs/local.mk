@@ -9,4 +9,4 @@ docs-configuration: docs/page_configuration
 	$(AM_V_GEN)./docs/page_configuration >$(srcdir)/docs/configuration.md.new && \
 	mv $(srcdir)/docs/configuration.md.new $(srcdir)/docs/configuration.md
 .PHONY: docs-configuration
-EXTRA_DIST += %D%/protocol.md
+EXTRA_DIST += %D%/protocol.md %D%/architecture.md %D%/examples
