@@ -44,7 +44,7 @@ bytes=$(wc -c <"$work/input")
 keys=$(cut -f 1 "$work/input" | sort -u | wc -l)
 say "made $((bytes / 1000000)) MB of text: $records records with $keys keys"
 
-"$build/refbroker" --data "$work/data" --listen 127.0.0.1:0 >"$work/ready" 2>"$work/refbroker.log" &
+"$build/refbroker/refbroker" --data "$work/data" --listen 127.0.0.1:0 >"$work/ready" 2>"$work/refbroker.log" &
 broker=$!
 pids=$broker
 wait_for() {  # WHAT COMMAND...: until it succeeds, a minute at most

@@ -175,87 +175,33 @@ int broker_config_set(struct broker_config *c, const char *name, const char *val
     return code ? code : broker_config_apply(c);
 }
 
-/* Keys of Apache Kafka's that a single plaintext node has no use for. A trailing dot means every
- * key that starts so. */
+/* Keys of Apache Kafka's that a single plaintext node has no use for. A trailing dot means every key
+ * that starts so. */
 static bool means_nothing_here(const char *name)
 {
-    static const char *const keys[] = {
-        "process.roles",
-        "controller.",
-        "num.network.threads",
-        "num.io.threads",
-        "num.replica.fetchers",
-        "num.recovery.threads.per.data.dir",
-        "socket.send.buffer.bytes",
-        "socket.receive.buffer.bytes",
-        "socket.listen.backlog.size",
-        "background.threads",
-        "queued.max.requests",
-        "request.timeout.ms",
-        "zookeeper.",
-        "listener.",
-        "inter.broker.",
-        "log.cleaner.",
-        "log.dir",
-        "log.dirs",
-        "log.flush.scheduler.interval.ms",
-        "log.flush.start.offset.checkpoint.interval.ms",
-        "metadata.",
-        "broker.",
-        "replica.",
-        "leader.",
-        "auto.leader.",
-        "transaction.",
-        "share.",
-        "group.",
-        "offsets.",
-        "ssl.",
-        "sasl.",
-        "security.",
-        "super.users",
-        "authorizer.",
-        "principal.",
-        "quota.",
-        "client.quota.",
-        "connection.",
-        "connections.max.reauth.ms",
-        "password.",
-        "delegation.",
-        "metric.",
-        "metrics.",
-        "kafka.",
-        "telemetry.",
-        "remote.",
-        "compression.",
-        "create.topic.policy.class.name",
-        "alter.config.policy.class.name",
-        "early.start.listeners",
-        "unstable.",
-        "initial.broker.registration.timeout.ms",
-        "sink.",
-        "errors.",
-        "max.connection.creation.rate",
-        "max.request.partition.size.limit",
-        "delete.records.",
-        "producer.purgatory.purge.interval.requests",
-        "fetch.purgatory.purge.interval.requests",
-        "server.max.startup.time.ms",
-        "reserved.broker.max.id",
-        "log.message.downconversion.enable",
-        "log.message.format.version",
-        "log.message.timestamp.difference.max.ms",
-        "log.initial.task.delay.ms",
-        "log.segment.",
-        "log.local.",
-        "log.dir.failure.timeout.ms",
-        "follower.",
-        "alter.log.dirs.",
-        "eligible.",
-    };
-    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
-        size_t n = strlen(keys[i]);
-        if (keys[i][n - 1] == '.' ? !strncmp(name, keys[i], n) : !strcmp(name, keys[i]))
+    static const char keys[] =
+        "process.roles controller. num.network.threads num.io.threads num.replica.fetchers "
+        "num.recovery.threads.per.data.dir socket.send.buffer.bytes "
+        "socket.receive.buffer.bytes socket.listen.backlog.size background.threads "
+        "queued.max.requests request.timeout.ms zookeeper. listener. inter.broker. "
+        "log.cleaner. log.dir log.dirs log.flush.scheduler.interval.ms "
+        "log.flush.start.offset.checkpoint.interval.ms metadata. broker. replica. leader. "
+        "auto.leader. transaction. share. group. offsets. ssl. sasl. security. super.users "
+        "authorizer. principal. quota. client.quota. connection. connections.max.reauth.ms "
+        "password. delegation. metric. metrics. kafka. telemetry. remote. compression. "
+        "create.topic.policy.class.name alter.config.policy.class.name early.start.listeners "
+        "unstable. initial.broker.registration.timeout.ms sink. errors. "
+        "max.connection.creation.rate max.request.partition.size.limit delete.records. "
+        "producer.purgatory.purge.interval.requests fetch.purgatory.purge.interval.requests "
+        "server.max.startup.time.ms reserved.broker.max.id log.message.downconversion.enable "
+        "log.message.format.version log.message.timestamp.difference.max.ms "
+        "log.initial.task.delay.ms log.segment. log.local. log.dir.failure.timeout.ms "
+        "follower. alter.log.dirs. eligible. ";
+    for (const char *p = keys; *p;) {
+        size_t n = strcspn(p, " ");
+        if (p[n - 1] == '.' ? !strncmp(name, p, n) : strlen(name) == n && !memcmp(name, p, n))
             return true;
+        p += n + 1;
     }
     return false;
 }

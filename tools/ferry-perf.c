@@ -185,13 +185,34 @@ static int produce(const struct ferry_config *config, const char *name)
     return status;
 }
 
-/* Every partition of the topic from its beginning, or the group's share. */
+/* Every partition of the topic, as metadata has them. */
+static int32_t assign_all(struct ferry_consumer *c, const char *name, int64_t offset,
+                          struct ferry_error *err)
+{
+    struct ferry_admin *call = ferry_admin_new(FERRY_ADMIN_DESCRIBE_TOPICS);
+    struct ferry_partition_list *list = ferry_partition_list_new();
+    ferry_admin_add_name(call, name);
+    int32_t code = ferry_admin_run(call, ferry_consumer_handle(c), 30000, err);
+    const struct ferry_admin_item *topic = ferry_admin_item(call, 0);
+    for (int32_t i = 0; i < ferry_admin_list_count(topic, FERRY_FIELD_PARTITIONS); i++) {
+        const struct ferry_admin_item *p = ferry_admin_list_item(topic, FERRY_FIELD_PARTITIONS, i);
+        ferry_partition_list_add(list, name, (int32_t)ferry_admin_int(p, FERRY_FIELD_PARTITION, -1),
+                                 offset);
+    }
+    if (code == 0)
+        code = ferry_consumer_assign(c, list, err);
+    ferry_partition_list_free(list);
+    ferry_admin_free(call);
+    return code;
+}
+
+/* Every partition, or the group's share. */
 static int32_t begin_consuming(struct ferry_consumer *c, const char *name, int64_t offset,
                                struct ferry_error *err)
 {
     if (opt_given(&program, "--group"))
         return ferry_consumer_subscribe(c, &name, 1, err);
-    return ferry_consumer_assign_topic(c, name, offset, 30000, err);
+    return assign_all(c, name, offset, err);
 }
 
 static int consume(struct ferry_config *config, const char *name)

@@ -51,6 +51,15 @@ void opt_usage(const struct opt_program *p, const char *format, ...)
     exit(EXIT_USAGE);
 }
 
+int opt_finish(int status)
+{
+    if (fflush(stdout) && errno != EPIPE) {
+        perror("standard output");
+        return EXIT_FAILED;
+    }
+    return status;
+}
+
 static bool is_named(const struct opt *o, const char *word, size_t len)
 {
     if (strlen(o->name) == len && !memcmp(o->name, word, len))

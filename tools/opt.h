@@ -51,6 +51,8 @@ const char *opt_property2(struct opt_program *, const char *older, const char *n
                           const char *key);
 /* "true" or "false" (also "" for a bare word); otherwise exits 2. */
 bool opt_truth(struct opt_program *, const char *key, const char *value, bool otherwise);
+/* Flushes standard output: the status to leave with. What could not be written makes it EXIT_FAILED, a closed pipe not. */
+int opt_finish(int status);
 /* Says what is wrong with the command line, how to get help, and exits 2. */
 _Noreturn void opt_usage(const struct opt_program *, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

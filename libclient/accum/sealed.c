@@ -131,6 +131,13 @@ bool ferry_sealed_iter_next(struct ferry_sealed_iter *it, struct ferry_sealed_re
     return true;
 }
 
+const uint8_t *ferry_sealed_header(const uint8_t *at, struct ferry_bytes *name,
+                                   struct ferry_bytes *value)
+{
+    at = get_bytes(at, name);
+    return get_bytes(at, value);
+}
+
 uint32_t ferry_sealed_iter_cookies(struct ferry_sealed_iter *it, uint64_t *out, uint32_t max)
 {
     uint32_t n = 0, size = ferry_side_size(it->batch->side);
@@ -253,6 +260,11 @@ int ferry_sealed_pack(struct ferry_accum_batch *b, struct ferry_codecs *codecs, 
     return 0;
 }
 
+size_t ferry_sealed_part_count(const struct ferry_accum_batch *b)
+{
+    return b->packed ? 1 : chunk_count(b);
+}
+
 void ferry_sealed_parts(const struct ferry_accum_batch *b,
                         void (*add)(void *cookie, const void *data, size_t len), void *cookie)
 {
@@ -274,16 +286,16 @@ static void read_fields(const struct ferry_sealed_record *r, struct ferry_build_
     const uint8_t *p = r->headers.data;
     for (int32_t i = 0; i < r->header_count; i++) {
         struct ferry_bytes key;
-        p = get_bytes(p, &key);
+        p = ferry_sealed_header(p, &key, &fields[i].value);
         fields[i].key = (struct ferry_str){(const char *)key.data, key.len};
-        p = get_bytes(p, &fields[i].value);
     }
 }
 
-static int move_one(const struct ferry_accum_batch *b, const struct ferry_sealed_record *r,
-                    struct ferry_accum *to)
+int ferry_sealed_move_one(const struct ferry_accum_batch *b, const struct ferry_sealed_record *r,
+                          struct ferry_accum *to, unsigned *edges)
 {
     struct ferry_build_field few[FEW_FIELDS], *fields = few;
+    *edges = 0;
     if (r->header_count > FEW_FIELDS) {
         fields = ferry_alloc((size_t)r->header_count * sizeof *fields);
         if (!fields)
@@ -299,13 +311,12 @@ static int move_one(const struct ferry_accum_batch *b, const struct ferry_sealed
         .cookie = r->cookie,
         .sent_at = r->sent_at,
         .expires_at = r->expires_at,
-        .receipt = r->receipt || !b->id ? r->receipt : ferry_receipt_pack(b->id, r->index),
+        .receipt = r->receipt,
     };
     struct ferry_accum_place place;
-    unsigned edges;
     int rc = ferry_accum_append(to, &record, &place);
     if (rc == FERRY_E_AGAIN) {
-        rc = ferry_accum_make_room(to, &record, b->opened_at, true, &edges);
+        rc = ferry_accum_make_room(to, &record, b->opened_at, true, edges);
         if (!rc)
             rc = ferry_accum_append(to, &record, &place);
     }
@@ -323,11 +334,14 @@ int ferry_sealed_move(const struct ferry_accum_batch *b, uint32_t first, uint32_
 {
     struct ferry_sealed_iter it;
     struct ferry_sealed_record r;
+    unsigned edges;
     FERRY_CHECK(!b->bare);
     ferry_sealed_iter_init(&it, b);
     while (ferry_sealed_iter_next(&it, &r) && r.index < first + count)
         if (r.index >= first) {
-            int rc = move_one(b, &r, to);
+            if (!r.receipt && b->id)
+                r.receipt = ferry_receipt_pack(b->id, r.index);
+            int rc = ferry_sealed_move_one(b, &r, to, &edges);
             if (rc)
                 return rc;
         }

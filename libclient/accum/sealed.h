@@ -39,6 +39,10 @@ bool ferry_sealed_iter_next(struct ferry_sealed_iter *, struct ferry_sealed_reco
 /* Copies up to max cookies and moves on; how many. Needs FERRY_SIDE_COOKIE. */
 uint32_t ferry_sealed_iter_cookies(struct ferry_sealed_iter *, uint64_t *out, uint32_t max);
 
+/* One header of a record's: fills in name and value (borrowed) and returns where the next one begins. */
+const uint8_t *ferry_sealed_header(const uint8_t *at, struct ferry_bytes *name,
+                                   struct ferry_bytes *value);
+
 /* -- Sending -- */
 struct ferry_sealed_stamp {
     int64_t producer_id; /* -1 with the two below -1: not idempotent */
@@ -57,6 +61,8 @@ int ferry_sealed_pack(struct ferry_accum_batch *, struct ferry_codecs *, int cod
                       struct ferry_error *err);
 /* Bytes as they go out. */
 size_t ferry_sealed_wire_size(const struct ferry_accum_batch *);
+/* How many pieces it goes out in. */
+size_t ferry_sealed_part_count(const struct ferry_accum_batch *);
 /* Its pieces in order: calls add for each. */
 void ferry_sealed_parts(const struct ferry_accum_batch *,
                         void (*add)(void *cookie, const void *data, size_t len), void *cookie);
@@ -67,6 +73,11 @@ void ferry_sealed_parts(const struct ferry_accum_batch *,
  * FERRY_E_NOMEM (some are appended). */
 int ferry_sealed_move(const struct ferry_accum_batch *, uint32_t first, uint32_t count,
                       struct ferry_accum *to);
+
+/* The same for one record, as ferry_sealed_iter_next gave it; *edges as of ferry_accum_make_room. `to` keeps the time at
+ * which b was opened. Its receipt is as in r. */
+int ferry_sealed_move_one(const struct ferry_accum_batch *b, const struct ferry_sealed_record *r,
+                          struct ferry_accum *to, unsigned *edges);
 
 /* -- Ending -- */
 /* Frees the encoded records of a packed batch but keeps the side array: for reports that need no

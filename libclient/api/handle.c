@@ -57,7 +57,8 @@ void ferry_handle_fini(struct ferry_handle *h)
 {
     struct ferry_link *n;
     while ((n = ferry_list_pop_front(&h->calls)))
-        ferry_queue_forget_call(n);
+        FERRY_CONTAINER(n, struct ferry_deferred, link)
+            ->forget(FERRY_CONTAINER(n, struct ferry_deferred, link));
     if (h->queue)
         ferry_queue_close(h->queue);
     ferry_queue_unref(h->queue);

@@ -35,6 +35,8 @@
  */
 #include "api/queue.h"
 #include "drive/loop.h"
+#include "ferry/loop.h"
+#include "ferry/observe.h"
 
 #include <pthread.h>
 
@@ -50,6 +52,15 @@ struct ferry_waiter {
     _Atomic bool driving;
     _Atomic bool moved; /* the queue was forwarded meanwhile: look again where to wait */
 };
+
+/* A function of the application that is due: run by a driver outside the seat, or forgotten when the handle ends. */
+struct ferry_deferred {
+    struct ferry_link link; /* of handle->calls, under handle->lock */
+    void (*run)(struct ferry_deferred *);
+    void (*forget)(struct ferry_deferred *);
+};
+
+struct ferry_observing; /* observe.c: logs and errors */
 
 /* Opaque in the public headers. The fields are for handle.c, seat.c and queue.c. */
 struct ferry_handle {
@@ -76,13 +87,14 @@ struct ferry_handle {
 
     pthread_mutex_t lock;      /* of the two lists; held for a few instructions */
     struct ferry_link waiters; /* oldest first */
-    struct ferry_link calls;   /* queues whose wake callback is due, each with a reference */
+    struct ferry_link calls;   /* of struct ferry_deferred */
     _Atomic uint32_t calls_due;
 
     bool has_thread;
     pthread_t thread;
-    _Atomic uint32_t thread_word; /* futex of the I/O thread's standby */
-    struct ferry_hooks hooks;     /* the application's own */
+    _Atomic uint32_t thread_word;      /* futex of the I/O thread's standby */
+    struct ferry_hooks hooks;          /* the application's own */
+    struct ferry_observing *observing; /* NULL where there is no client */
 };
 
 struct ferry_handle_config {
@@ -129,12 +141,7 @@ void ferry_handle_notify(struct ferry_handle *);
 int ferry_handle_enter(struct ferry_handle *);
 void ferry_handle_leave(struct ferry_handle *);
 
-/* -- Without a thread (ferry/loop.h) -- */
-
-int ferry_handle_fd(struct ferry_handle *);
-ferry_nsec ferry_handle_deadline(struct ferry_handle *);
-/* Does what is at hand, without sleeping. Steps taken, 0 if another thread drives, or the code the engine ended with. */
-int ferry_handle_step(struct ferry_handle *);
+/* -- Callbacks -- */
 
 /* True in a thread that is inside a function of the application which the library has called. */
 bool ferry_in_callback(void);
@@ -157,17 +164,22 @@ struct ferry_handle *ferry_handle_open(const struct ferry_config *, const struct
    No other thread may be inside the handle. */
 int ferry_handle_close(struct ferry_handle *, ferry_nsec deadline);
 
-/* -- Between handle.c, seat.c and queue.c -- */
+/* -- Between the files of the handle -- */
 
 void ferry_seat_init(struct ferry_handle *);
 int ferry_seat_start_thread(struct ferry_handle *, struct ferry_error *err);
 void ferry_seat_stop_thread(struct ferry_handle *);
-/* The queue's wake callback is due: takes a reference, and has the driver call ferry_queue_call soon. */
-void ferry_seat_call_later(struct ferry_handle *, struct ferry_queue *,
-                           struct ferry_link *call_link);
+/* Has a driver run it soon; false if it is due already. */
+bool ferry_seat_defer(struct ferry_handle *, struct ferry_deferred *);
 /* Wakes a waiter, of whose list the caller holds the lock. */
 void ferry_seat_signal(struct ferry_waiter *);
 /* Whether the waiter is this thread. */
 bool ferry_seat_is_me(const struct ferry_waiter *);
+
+/* What the engine's logs and errors become. NULL without memory. The host's cookie is the struct ferry_observing. */
+struct ferry_observing *ferry_observe_new(struct ferry_handle *);
+extern const struct ferry_client_host ferry_observe_host;
+/* After the engine is gone. NULL is fine. */
+void ferry_observe_free(struct ferry_observing *);
 
 #endif

@@ -9,14 +9,18 @@
 #include "client/settings.h"
 #include "drive/clock.h"
 
-static const struct ferry_client_host host;
-
 static int start(struct ferry_handle *h, const struct ferry_config *config,
                  const struct ferry_hooks *hooks, struct ferry_error *err)
 {
-    h->client = ferry_client_new(config, ferry_clock_seed(), &host, h, err);
-    if (!h->client)
+    h->observing = ferry_observe_new(h);
+    if (!h->observing)
+        return ferry_fail(err, FERRY_E_NOMEM, "no memory for a client handle");
+    h->client =
+        ferry_client_new(config, ferry_clock_seed(), &ferry_observe_host, h->observing, err);
+    if (!h->client) {
+        ferry_observe_free(h->observing);
         return FERRY_E_CONFIG;
+    }
     const struct ferry_settings *s = h->client->settings;
     /* With a thread of ours there may be a second one at times, for a resolver that blocks and for compression. */
     struct ferry_handle_config c = {.io_thread = s->io_thread,
@@ -25,8 +29,10 @@ static int start(struct ferry_handle *h, const struct ferry_config *config,
                                     .send_buffer_bytes = s->send_buffer_bytes,
                                     .receive_buffer_bytes = s->receive_buffer_bytes};
     int rc = ferry_handle_start(h, &h->client->engine, &c, err);
-    if (rc)
+    if (rc) {
         ferry_client_free(h->client);
+        ferry_observe_free(h->observing);
+    }
     return rc;
 }
 
@@ -79,9 +85,10 @@ int ferry_handle_close(struct ferry_handle *h, ferry_nsec deadline)
     ferry_handle_post(h, &c.command);
     int rc = ferry_handle_wait(h, NULL, has_finished, h, deadline);
     ferry_handle_stop(h); /* so that nobody runs the command, which is on this stack, later */
-    struct ferry_client *client = h->client;
-    ferry_client_free(client);
+    ferry_client_free(h->client);
+    h->client = NULL;
     ferry_handle_fini(h);
+    ferry_observe_free(h->observing);
     ferry_free(h);
     return rc;
 }

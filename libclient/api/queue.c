@@ -11,6 +11,7 @@
 
 #include "api/handle.h"
 #include "base/check.h"
+#include "base/err.h"
 #include "base/mem.h"
 #include "drive/thread.h"
 
@@ -33,12 +34,15 @@ struct ferry_queue {
 
     void (*call)(void *);
     void *call_cookie;
-    struct ferry_link call_link; /* of handle->calls, under the handle's lock */
-    bool calling;                /* the callback runs now, in `caller` */
-    bool again;                  /* and is due once more */
+    struct ferry_deferred deferred; /* runs it */
+    bool calling;                   /* the callback runs now, in `caller` */
+    bool again;                     /* and is due once more */
     pthread_t caller;
     pthread_cond_t called;
 };
+
+static void run_call(struct ferry_deferred *);
+static void forget_call(struct ferry_deferred *);
 
 struct ferry_queue *ferry_queue_create(struct ferry_handle *h)
 {
@@ -50,6 +54,7 @@ struct ferry_queue *ferry_queue_create(struct ferry_handle *h)
     q->fd = -1;
     pthread_mutex_init(&q->lock, NULL);
     pthread_cond_init(&q->called, NULL);
+    q->deferred = (struct ferry_deferred){.run = run_call, .forget = forget_call};
     ferry_list_init(&q->items);
     ferry_list_init(&q->waiters);
     return q;
@@ -133,8 +138,11 @@ static void stir(struct ferry_queue *q)
 {
     if (q->fd >= 0)
         ferry_thread_signal_fd(q->fd, q->payload, q->payload_len);
-    if (q->call)
-        ferry_seat_call_later(q->handle, q, &q->call_link);
+    if (q->call) {
+        ferry_queue_ref(q);
+        if (!ferry_seat_defer(q->handle, &q->deferred))
+            atomic_fetch_sub(&q->refs, 1); /* it is due already; not the last, the caller has one */
+    }
     unlock(q);
 }
 
@@ -285,6 +293,50 @@ bool ferry_queue_empty(struct ferry_queue *q)
     return empty;
 }
 
+/* -- The public names ---------------------------------------------------------------------- */
+
+struct ferry_queue *ferry_queue_new(struct ferry_handle *h)
+{
+    return ferry_queue_create(h);
+}
+
+void ferry_queue_free(struct ferry_queue *q)
+{
+    ferry_queue_unref(q);
+}
+
+struct ferry_queue *ferry_handle_queue(struct ferry_handle *h)
+{
+    return h->queue;
+}
+
+struct ferry_delivery *ferry_queue_poll(struct ferry_queue *q, int32_t timeout_ms,
+                                        struct ferry_error *err)
+{
+    int status;
+    ferry_error_clear(err);
+    struct ferry_delivery *d = ferry_queue_wait(q, ferry_deadline_ms(timeout_ms), &status);
+    if (!d)
+        ferry_fail(err, status, "nothing is queued: %s", ferry_error_name(status));
+    return d;
+}
+
+int32_t ferry_delivery_kind(const struct ferry_delivery *d)
+{
+    return (int32_t)d->type;
+}
+
+uint32_t ferry_delivery_records(const struct ferry_delivery *d)
+{
+    return d->weight;
+}
+
+void ferry_delivery_free(struct ferry_delivery *d)
+{
+    if (d)
+        d->drop(d);
+}
+
 /* -- Forwarding ---------------------------------------------------------------------------- */
 
 /* Forwards are set one at a time, so that no two of them close a circle together. */
@@ -312,7 +364,7 @@ static void move_over(struct ferry_queue *q, struct ferry_link *items)
     q->length = 0;
 }
 
-int ferry_queue_forward(struct ferry_queue *q, struct ferry_queue *target)
+int32_t ferry_queue_forward(struct ferry_queue *q, struct ferry_queue *target)
 {
     struct ferry_link moved, *n;
     ferry_list_init(&moved);
@@ -336,7 +388,7 @@ int ferry_queue_forward(struct ferry_queue *q, struct ferry_queue *target)
 
 /* -- Wakes --------------------------------------------------------------------------------- */
 
-int ferry_queue_wake_fd(struct ferry_queue *q, int fd, const void *payload, size_t len)
+int32_t ferry_queue_wake_fd(struct ferry_queue *q, int32_t fd, const void *payload, size_t len)
 {
     if (len > PAYLOAD_MAX || (fd >= 0 && !len))
         return FERRY_E_INVALID;
@@ -359,9 +411,9 @@ void ferry_queue_wake_call(struct ferry_queue *q, void (*fn)(void *), void *cook
     unlock(q);
 }
 
-void ferry_queue_call(struct ferry_link *n)
+static void run_call(struct ferry_deferred *d)
 {
-    struct ferry_queue *q = FERRY_CONTAINER(n, struct ferry_queue, call_link);
+    struct ferry_queue *q = FERRY_CONTAINER(d, struct ferry_queue, deferred);
     pthread_mutex_lock(&q->lock);
     q->again = true;
     while (q->again && !q->calling && q->call) {
@@ -380,9 +432,9 @@ void ferry_queue_call(struct ferry_link *n)
     ferry_queue_unref(q);
 }
 
-void ferry_queue_forget_call(struct ferry_link *n)
+static void forget_call(struct ferry_deferred *d)
 {
-    ferry_queue_unref(FERRY_CONTAINER(n, struct ferry_queue, call_link));
+    ferry_queue_unref(FERRY_CONTAINER(d, struct ferry_queue, deferred));
 }
 
 /* -- Waiters ------------------------------------------------------------------------------- */

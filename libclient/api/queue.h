@@ -5,7 +5,7 @@
  * Event queues: what the engine hands to the application (struct ferry_delivery) waits here until a
  * thread of the application takes it.
  *
- * Any thread may call any function. A queue is reference-counted; each delivery names its queue,
+ * Forwarding, lengths, cancelling and wakes are declared in the public header. Any thread may call any function. A queue is reference-counted; each delivery names its queue,
  * and whoever keeps such a pointer (an engine object, a forward) holds a reference.
  *
  * Invariants:
@@ -18,6 +18,7 @@
  * the delivery is there, and never under a lock.
  */
 #include "ferry/error.h"
+#include "ferry/queue.h"
 
 #include "client/client.h"
 
@@ -50,27 +51,13 @@ struct ferry_delivery *ferry_queue_take(struct ferry_queue *,
                                         bool (*match)(const struct ferry_delivery *, void *),
                                         void *cookie);
 
-/* Ends one wait that is under way, or the next one, with FERRY_E_INTERRUPTED. */
-void ferry_queue_cancel(struct ferry_queue *);
 /* Everything queued is dropped, waits end, later pushes are dropped. */
 void ferry_queue_close(struct ferry_queue *);
 /* Drops what is queued and matches (NULL: all). Returns the weight dropped. */
 uint64_t ferry_queue_purge(struct ferry_queue *,
                            bool (*match)(const struct ferry_delivery *, void *), void *cookie);
 
-/* Sends what is queued and what will come to `target` (a reference is taken), or with NULL ends
-   that. FERRY_E_INVALID for a circle. */
-int ferry_queue_forward(struct ferry_queue *, struct ferry_queue *target);
-/* Records queued. Follows the forward. */
-uint64_t ferry_queue_length(struct ferry_queue *);
 bool ferry_queue_empty(struct ferry_queue *);
-
-/* On empty to non-empty writes the payload (at most 16 bytes, copied) to fd, without blocking it
-   for long and without SIGPIPE. fd -1 ends it. The descriptor stays the caller's. */
-int ferry_queue_wake_fd(struct ferry_queue *, int fd, const void *payload, size_t len);
-/* On empty to non-empty calls fn, from the thread that drives, outside every lock. NULL ends it:
-   once this has returned fn is not called again. */
-void ferry_queue_wake_call(struct ferry_queue *, void (*fn)(void *cookie), void *cookie);
 
 /* -- For seat.c -- */
 
@@ -83,8 +70,5 @@ void ferry_queue_unjoin(struct ferry_waiter *);
 bool ferry_queue_stirred(struct ferry_queue *);
 /* Whether the wait is over: *rc 0 if there is a delivery, FERRY_E_INTERRUPTED (which uses a cancel up), FERRY_E_CLOSED. */
 bool ferry_queue_ends_wait(struct ferry_queue *, int *rc);
-/* Runs, or forgets, the wake callback that ferry_seat_call_later noted, and gives its reference back. */
-void ferry_queue_call(struct ferry_link *call_link);
-void ferry_queue_forget_call(struct ferry_link *call_link);
 
 #endif

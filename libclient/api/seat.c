@@ -23,21 +23,20 @@ enum { UNLOCK_ROUNDS_MAX = 16 };
 
 static _Thread_local struct ferry_handle *seated; /* whose seat this thread has */
 static _Thread_local struct ferry_waiter *waiter_here;
-static _Thread_local unsigned callbacks; /* depth of application functions in this thread */
 
 bool ferry_in_callback(void)
 {
-    return seated || callbacks;
+    return seated || ferry_thread_in_callback();
 }
 
 void ferry_callback_begin(void)
 {
-    callbacks++;
+    ferry_thread_callback_begin();
 }
 
 void ferry_callback_end(void)
 {
-    callbacks--;
+    ferry_thread_callback_end();
 }
 
 ferry_nsec ferry_deadline_ms(int32_t timeout_ms)
@@ -221,19 +220,18 @@ void ferry_handle_send_by(struct ferry_handle *h, void *command, ferry_nsec need
 
 /* -- Callbacks of the application, outside the seat ---------------------------------------- */
 
-void ferry_seat_call_later(struct ferry_handle *h, struct ferry_queue *q,
-                           struct ferry_link *call_link)
+bool ferry_seat_defer(struct ferry_handle *h, struct ferry_deferred *d)
 {
     pthread_mutex_lock(&h->lock);
-    bool added = !ferry_link_linked(call_link);
+    bool added = !ferry_link_linked(&d->link);
     if (added) {
-        ferry_queue_ref(q);
-        ferry_list_push_back(&h->calls, call_link);
+        ferry_list_push_back(&h->calls, &d->link);
         atomic_fetch_add(&h->calls_due, 1);
     }
     pthread_mutex_unlock(&h->lock);
     if (added && seated != h)
         attention(h, 0);
+    return added;
 }
 
 static void run_calls(struct ferry_handle *h)
@@ -246,8 +244,9 @@ static void run_calls(struct ferry_handle *h)
         pthread_mutex_unlock(&h->lock);
         if (!n)
             return;
+        struct ferry_deferred *d = FERRY_CONTAINER(n, struct ferry_deferred, link);
         ferry_callback_begin();
-        ferry_queue_call(n);
+        d->run(d);
         ferry_callback_end();
     }
 }
@@ -518,14 +517,14 @@ void ferry_seat_init(struct ferry_handle *h)
     atomic_store(&h->polled_until, FERRY_NEVER);
 }
 
-/* -- Without a thread ---------------------------------------------------------------------- */
+/* -- The application's own loop (ferry/loop.h) ---------------------------------------------------------------------- */
 
-int ferry_handle_fd(struct ferry_handle *h)
+int32_t ferry_handle_fd(struct ferry_handle *h)
 {
     return ferry_loop_fd(h->loop);
 }
 
-ferry_nsec ferry_handle_deadline(struct ferry_handle *h)
+int64_t ferry_handle_deadline(struct ferry_handle *h)
 {
     ferry_nsec at = atomic_load(&h->next_deadline);
     atomic_store(&h->reported, at);
@@ -534,7 +533,18 @@ ferry_nsec ferry_handle_deadline(struct ferry_handle *h)
     return due(h);
 }
 
-int ferry_handle_step(struct ferry_handle *h)
+int32_t ferry_handle_timeout_ms(struct ferry_handle *h)
+{
+    ferry_nsec at = ferry_handle_deadline(h), now = ferry_clock_now();
+    if (at == FERRY_NEVER)
+        return -1;
+    if (at <= now)
+        return 0;
+    ferry_nsec ms = (at - now + FERRY_MS - 1) / FERRY_MS;
+    return ms < INT32_MAX ? (int32_t)ms : INT32_MAX;
+}
+
+int32_t ferry_handle_step(struct ferry_handle *h)
 {
     if (ferry_in_callback())
         return FERRY_E_STATE;

@@ -155,15 +155,31 @@ static void drop_addresses(struct ferry_broker *b)
     b->addr_count = b->addr_at = 0;
 }
 
+/* A name that an action of this step may still name. */
+static int retire_host(struct ferry_client_core *core, char *host)
+{
+    if (FERRY_GROW(core->old_hosts, core->old_host_cap, core->old_host_count + 1))
+        return FERRY_E_NOMEM;
+    core->old_hosts[core->old_host_count++] = host;
+    return 0;
+}
+
+static void free_old_hosts(struct ferry_client_core *core)
+{
+    while (core->old_host_count)
+        ferry_free(core->old_hosts[--core->old_host_count]);
+}
+
 /* The node moved. What is connected is connected to the wrong place. */
 static int move_broker(struct ferry_broker *b, struct ferry_str host, int32_t port)
 {
     char *copy = ferry_strndup(host.data, host.len);
-    if (!copy)
+    if (!copy || retire_host(b->client->core, b->host)) {
+        ferry_free(copy);
         return FERRY_E_NOMEM;
+    }
     ferry_client_log(b->client, FERRY_LOG_INFO, FERRY_DEBUG_BROKER,
                      "broker %d moved from %s:%d to %s:%d", b->node, b->host, b->port, copy, port);
-    ferry_free(b->host);
     b->host = copy;
     b->port = port;
     b->failures = 0;
@@ -285,6 +301,7 @@ void ferry_broker_remove(struct ferry_broker *b)
 
 void ferry_broker_sweep(struct ferry_client *client)
 {
+    free_old_hosts(client->core);
     if (!client->core->sweep)
         return;
     bool left = false;
@@ -310,6 +327,8 @@ void ferry_broker_free_all(struct ferry_client *client)
     struct ferry_link *l, *next;
     FERRY_LIST_EACH(l, next, &client->core->brokers)
     free_broker(FERRY_CONTAINER(l, struct ferry_broker, link));
+    free_old_hosts(client->core);
+    ferry_free(client->core->old_hosts);
 }
 
 /* -- Addresses ------------------------------------------------------------------------------------------ */

@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "client/core.h"
+#include "client/statistics.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -80,11 +81,15 @@ static int step(struct ferry_engine *engine, const struct ferry_event *ev,
     client->now = ev->now;
     client->wall = ev->wall;
     client->out = out;
+    ferry_broker_sweep(client);
+    if (!client->core->stepped) {
+        client->core->stepped = true;
+        ferry_statistics_start(client);
+    }
     handle(client, ev);
     ferry_timers_run(&client->timers, client->now, client);
     ferry_cluster_flush(client);
     ferry_request_run_done(client);
-    ferry_broker_sweep(client);
     client->out = NULL;
     return client->core->failed || out->failed ? FERRY_E_NOMEM : 0;
 }
@@ -93,6 +98,8 @@ static ferry_nsec deadline(const struct ferry_engine *engine)
 {
     const struct ferry_client *client = (const struct ferry_client *)engine;
     const struct ferry_client_core *core = client->core;
+    if (!core->stepped && ferry_statistics_on(client))
+        return 0; /* the timer needs to know what time it is */
     if (!ferry_list_empty(&core->done) || !ferry_list_empty(&core->changed))
         return client->now;
     return ferry_timers_next(&client->timers);
@@ -189,6 +196,7 @@ void ferry_client_close(struct ferry_client *client)
     ferry_timer_cancel(&client->timers, &core->any_timer);
     ferry_timer_cancel(&client->timers, &core->metadata.timer);
     ferry_timer_cancel(&client->timers, &core->metadata.trigger);
+    ferry_timer_cancel(&client->timers, &core->statistics_timer);
 }
 
 bool ferry_client_closed(const struct ferry_client *client)

@@ -25,6 +25,7 @@
 #include "client/request.h"
 #include "engine/env.h"
 #include "ferry/error.h"
+#include "ferry/observe.h"
 
 #include <stdatomic.h>
 
@@ -44,13 +45,6 @@ struct ferry_delivery {
     uint32_t type;                         /* enum ferry_event_kind of the public headers */
     uint32_t weight;                       /* records it stands for: what queue lengths count */
     void (*drop)(struct ferry_delivery *); /* frees it; for what nobody will take */
-};
-
-enum ferry_log_level {
-    FERRY_LOG_ERROR = 3,
-    FERRY_LOG_WARNING = 4,
-    FERRY_LOG_INFO = 6,
-    FERRY_LOG_DEBUG = 7
 };
 
 /* What the engine's owner gives it. All are called inside steps; they must not call back into the

@@ -14,6 +14,7 @@
  *  3. Partition counts never shrink while the topic keeps its id.
  */
 #include "base/map.h"
+#include "base/text.h"
 #include "client/request.h"
 #include "ferry/error.h"
 
@@ -108,6 +109,9 @@ struct ferry_observer {
                          enum ferry_class);
     void (*on_broker_down)(struct ferry_client *, struct ferry_observer *, int32_t node,
                            enum ferry_class, int32_t status);
+    /* Statistics (client/statistics.h): adds `,"name":{...}` to out, which may be called at any time; with out NULL an
+       interval ended: rolls the windows. */
+    void (*on_statistics)(struct ferry_client *, struct ferry_observer *, struct ferry_text *out);
     /* The client closes: end everything; requests still active are cancelled by the core
      * afterwards. */
     void (*on_close)(struct ferry_client *, struct ferry_observer *);

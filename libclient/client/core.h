@@ -10,12 +10,14 @@
  * Invariants:
  *  1. An active request is in exactly one place: a waiting list (core->any, core->controller_waiting, a coordinator's,
  *     a line's), a flight's owner, or core->done.
- *  2. A broker is freed only between steps' work (ferry_broker_sweep), so pointers stay good during callbacks.
+ *  2. A broker, and a host name it had, is freed at the beginning of a later step (ferry_broker_sweep): pointers stay good
+ *     during callbacks, and names until the actions that name them have begun.
  *  3. Bootstrap brokers exist until metadata names real ones, and again after a rebootstrap. A bootstrap broker whose
  *     address a node turns out to have becomes that node, with its connections.
  */
 #include "base/arena.h"
 #include "client/client.h"
+#include "client/window.h"
 #include "engine/conn.h"
 
 enum { CORE_KEYS = 96, CORE_FEATURES = 16 };
@@ -54,6 +56,8 @@ struct ferry_line {
     struct ferry_timer throttle;
     ferry_nsec throttled_until, active_at, opened_at;
     struct ferry_versions versions;
+    uint64_t requests, answers;
+    struct ferry_window rtt, wait, throttled; /* filled while statistics are on; us, us, ms */
 };
 
 struct ferry_broker {
@@ -109,9 +113,12 @@ struct ferry_client_core {
     uint64_t last_op;
     struct ferry_arena arena; /* bodies of answers */
     struct ferry_flight_pool flights;
-    struct ferry_timer any_timer;
-    bool failed;   /* memory ran out where nothing can be undone */
-    bool sweep;    /* brokers wait to be freed */
+    struct ferry_timer any_timer, statistics_timer;
+    bool stepped;     /* the first step has begun */
+    bool failed;      /* memory ran out where nothing can be undone */
+    bool sweep;       /* brokers wait to be freed */
+    char **old_hosts; /* names that wait to be freed */
+    size_t old_host_count, old_host_cap;
     bool all_down; /* told so */
 
     /* cluster */

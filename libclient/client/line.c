@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include "client/core.h"
+#include "client/statistics.h"
 
 #include "base/check.h"
 #include "base/mem.h"
@@ -53,6 +54,9 @@ void ferry_line_free(struct ferry_line *line)
     if (line->conn.state != FERRY_CONN_IDLE)
         line->client->core->slots[line->slot].line = NULL;
     ferry_conn_free(&line->conn);
+    ferry_window_free(&line->rtt);
+    ferry_window_free(&line->wait);
+    ferry_window_free(&line->throttled);
     ferry_free(line);
 }
 
@@ -120,6 +124,9 @@ static void write_one(struct ferry_line *line, struct ferry_request *r)
         return;
     }
     line->active_at = client->now;
+    line->requests++;
+    if (ferry_statistics_on(client))
+        ferry_window_add(&line->wait, (client->now - r->submitted_at) / 1000);
     ferry_request_on_wire(r, line, flight);
 }
 
@@ -292,8 +299,6 @@ static void take_versions(struct ferry_line *line, const struct ferry_api_versio
             v->high[k->api_key] = k->max_version;
         }
     }
-    line->broker->versions = *v;
-    line->broker->negotiated = true;
 }
 
 static void take_features(struct ferry_client *client, const struct ferry_api_versions_response *m)
@@ -386,6 +391,15 @@ static int on_api_versions(struct ferry_line *line, const struct ferry_frame *fr
         return 0;
     }
     take_versions(line, &m);
+    const struct ferry_versions *v = &line->versions;
+    if (v->high[FERRY_API_METADATA] <
+        1) { /* too old, or no broker at all: nothing could be learnt from it */
+        ferry_line_close(line, FERRY_E_UNSUPPORTED,
+                         "the broker offers no version of Metadata above 0");
+        return 0;
+    }
+    line->broker->versions = *v;
+    line->broker->negotiated = true;
     take_features(line->client, &m);
     up(line);
     return 0;
@@ -414,6 +428,8 @@ static void throttle_over(struct ferry_timer *t, void *context)
 
 static void throttle(struct ferry_line *line, int32_t ms)
 {
+    if (ferry_statistics_on(line->client))
+        ferry_window_add(&line->throttled, ms);
     if (ms <= 0)
         return;
     ferry_nsec until = line->client->now + ms * FERRY_MS;
@@ -488,6 +504,9 @@ static int on_answer(struct ferry_conn *c, struct ferry_flight *f, const struct 
     struct ferry_arena *arena = &line->client->core->arena;
     int code = 0;
     line->active_at = line->client->now;
+    line->answers++;
+    if (ferry_statistics_on(line->client))
+        ferry_window_add(&line->rtt, (line->client->now - f->sent_at) / 1000);
     if (line->state == FERRY_LINE_NEGOTIATING) {
         arena->limit = 65536 + frame->bytes.len * 64;
         code = on_api_versions(line, frame, arena);

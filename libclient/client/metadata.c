@@ -107,6 +107,7 @@ static void failed(struct ferry_client *client, int status, const char *text)
     ferry_client_log(client, FERRY_LOG_INFO, FERRY_DEBUG_METADATA, "metadata could not be had: %s",
                      text);
     md->need = true;
+    md->urgent = false; /* it was tried */
     md->tries++;
     ferry_core_tell_metadata(client, status);
 }
@@ -267,6 +268,8 @@ bool ferry_metadata_all_unreachable(struct ferry_client *client)
     FERRY_LIST_EACH(l, next, &client->core->brokers)
     {
         struct ferry_broker *b = FERRY_CONTAINER(l, struct ferry_broker, link);
+        if (!b->gone && !b->failed_since)
+            return false; /* lost a moment ago, or never tried: it may well be there */
         nodes = nodes || (!b->gone && b->node >= 0);
     }
     if (!nodes)

@@ -174,6 +174,7 @@ void ferry_request_submit(struct ferry_client *client, struct ferry_request *r)
     r->was_sent = false;
     r->flight = NULL;
     r->line = NULL;
+    r->submitted_at = client->now;
     r->sent_at = 0;
     client->counters.requests++;
     if (client->closing) {

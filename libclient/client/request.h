@@ -103,7 +103,7 @@ struct ferry_request {
     bool was_sent;
     int16_t version;
     int32_t status, given_to;
-    ferry_nsec sent_at;
+    ferry_nsec submitted_at, sent_at;
     struct ferry_line *line; /* and the connection it is on, while it is on the wire */
     struct ferry_flight *flight;
     char text[120];

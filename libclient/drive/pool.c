@@ -17,6 +17,8 @@ struct place {
     struct ferry_pool *pool;
     pthread_t thread;
     enum place_state state;
+    struct ferry_job *job; /* under way */
+    bool left;             /* behind, with its job: nobody joins it */
 };
 
 struct ferry_pool {
@@ -31,7 +33,8 @@ struct ferry_pool {
     pthread_cond_t more;  /* a job was added, or the end has come */
     struct ferry_link todo, finished;
     uint32_t threads, idle, queued;
-    bool stop;
+    uint32_t left; /* places left behind; the last of them frees the pool if `freed` */
+    bool stop, freed;
     _Atomic bool any_finished;
 };
 
@@ -57,6 +60,27 @@ static bool wait_for_job(struct ferry_pool *p)
     return !p->stop && !ferry_list_empty(&p->todo);
 }
 
+static void destroy(struct ferry_pool *p)
+{
+    pthread_cond_destroy(&p->more);
+    pthread_mutex_destroy(&p->lock);
+    ferry_free(p->places);
+    ferry_free(p);
+}
+
+/* With the lock held. The loop is gone, or going. */
+static void end_left_behind(struct ferry_pool *p, struct ferry_job *j)
+{
+    pthread_mutex_unlock(&p->lock);
+    j->abandon(j);
+    pthread_mutex_lock(&p->lock);
+    bool last = --p->left == 0 && p->freed;
+    pthread_mutex_unlock(&p->lock);
+    if (last)
+        destroy(p);
+    ferry_thread_end_quietly();
+}
+
 static void work(void *arg)
 {
     struct place *place = arg;
@@ -66,9 +90,15 @@ static void work(void *arg)
         struct ferry_job *j =
             FERRY_CONTAINER(ferry_list_pop_front(&p->todo), struct ferry_job, link);
         p->queued--;
+        place->job = j;
         pthread_mutex_unlock(&p->lock);
         j->run(j);
         pthread_mutex_lock(&p->lock);
+        place->job = NULL;
+        if (place->left) {
+            end_left_behind(p, j);
+            return;
+        }
         finish(p, j);
     }
     p->threads--;
@@ -108,10 +138,21 @@ void ferry_pool_stop(struct ferry_pool *p)
     pthread_mutex_lock(&p->lock);
     p->stop = true;
     pthread_cond_broadcast(&p->more);
+    for (uint32_t i = 0; i < p->limit; i++) {
+        struct place *place = &p->places[i];
+        bool began = place->state != PLACE_FREE;
+        place->left = place->job && place->job->abandon;
+        if (place->left) {
+            p->left++;
+            pthread_detach(place->thread);
+            continue;
+        }
+        pthread_mutex_unlock(&p->lock);
+        if (began)
+            pthread_join(place->thread, NULL);
+        pthread_mutex_lock(&p->lock);
+    }
     pthread_mutex_unlock(&p->lock);
-    for (uint32_t i = 0; i < p->limit; i++)
-        if (p->places[i].state != PLACE_FREE)
-            pthread_join(p->places[i].thread, NULL);
     struct ferry_link *n;
     while ((n = ferry_list_pop_front(&p->todo)))
         finish(p, FERRY_CONTAINER(n, struct ferry_job, link));
@@ -122,10 +163,12 @@ void ferry_pool_free(struct ferry_pool *p)
 {
     if (!p)
         return;
-    pthread_cond_destroy(&p->more);
-    pthread_mutex_destroy(&p->lock);
-    ferry_free(p->places);
-    ferry_free(p);
+    pthread_mutex_lock(&p->lock);
+    p->freed = true;
+    bool last = p->left == 0;
+    pthread_mutex_unlock(&p->lock);
+    if (last)
+        destroy(p);
 }
 
 /* With the lock held, which the thread that is joined does not take again. */

@@ -7,7 +7,9 @@
  * Threads are started when there is more to do than idle threads, up to the limit, and end when
  * they had nothing to do for a while. Without threads a job runs inside submit.
  *
- * A job is the pool's from submit until its `done` runs, in the thread that drives the loop.
+ * A job is the pool's from submit until its `done` runs, in the thread that drives the loop. What may block for long and
+ * touches nothing but its own memory can be left behind: such a job, if it is under way when the pool stops, is not
+ * waited for; its thread calls `abandon` when it has run, long after the loop is gone.
  */
 #include "base/list.h"
 #include "ferry/hooks.h"
@@ -22,6 +24,7 @@ struct ferry_job {
     struct ferry_link link;
     void (*run)(struct ferry_job *); /* in a helper thread; touches what the job alone owns */
     void (*done)(struct ferry_loop *, struct ferry_job *); /* frees the job, or gives it away */
+    void (*abandon)(struct ferry_job *); /* frees the job; NULL: it must be waited for */
 };
 
 /* wake(cookie) is called by helper threads when finished jobs begin to wait. NULL without memory.

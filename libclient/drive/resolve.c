@@ -13,6 +13,7 @@
 #include "drive/address.h"
 #include "drive/clock.h"
 #include "drive/internal.h"
+#include "drive/thread.h"
 
 #include <errno.h>
 #include <netdb.h>
@@ -81,7 +82,8 @@ static bool known_at_once(const char *host, uint16_t port, struct ferry_resolved
 
 struct lookup_job {
     struct ferry_job job; /* first */
-    const struct ferry_hooks *hooks;
+    int32_t (*hook)(void *, const char *, uint16_t, struct sockaddr_storage *, int32_t);
+    void *hook_cookie; /* copied: the job may be left behind */
     struct ferry_resolved *result;
     struct ferry_id who;
     uint64_t op;
@@ -95,7 +97,9 @@ static void ask_hook(struct lookup_job *j)
 {
     struct sockaddr_storage found[FERRY_RESOLVED_MAX];
     memset(found, 0, sizeof found);
-    int32_t n = j->hooks->resolve(j->hooks->cookie, j->host, j->port, found, FERRY_RESOLVED_MAX);
+    ferry_thread_callback_begin();
+    int32_t n = j->hook(j->hook_cookie, j->host, j->port, found, FERRY_RESOLVED_MAX);
+    ferry_thread_callback_end();
     for (int32_t i = 0; i < n && i < FERRY_RESOLVED_MAX; i++)
         add_system(j->result, (struct sockaddr *)&found[i], sizeof found[i], 0);
     if (n <= 0) {
@@ -145,17 +149,17 @@ static void read_hosts(struct lookup_job *j)
     if (j->result->count)
         return;
     j->status = FERRY_E_RESOLVE;
-    snprintf(j->result->text, sizeof j->result->text,
-             "%.60s is not in /etc/hosts, and this build without c-ares asks no name server unless "
-             "it may start a thread",
-             j->host);
+    snprintf(
+        j->result->text, sizeof j->result->text,
+        "%.60s is not in /etc/hosts; without c-ares and without a thread nothing else is asked",
+        j->host);
 }
 #endif
 
 static void lookup_run(struct ferry_job *job)
 {
     struct lookup_job *j = (struct lookup_job *)job;
-    if (j->hooks->resolve)
+    if (j->hook)
         ask_hook(j);
 #ifndef HAVE_CARES
     else if (j->hosts_only)
@@ -172,6 +176,13 @@ static void lookup_done(struct ferry_loop *l, struct ferry_job *job)
     ferry_free(j);
 }
 
+static void lookup_abandon(struct ferry_job *job)
+{
+    struct lookup_job *j = (struct lookup_job *)job;
+    ferry_free(j->result);
+    ferry_free(j);
+}
+
 static void look_up_by_thread(struct ferry_loop *l, const struct ferry_action *a,
                               struct ferry_resolved *r)
 {
@@ -182,8 +193,9 @@ static void look_up_by_thread(struct ferry_loop *l, const struct ferry_action *a
         complete(l, a->who, a->op, FERRY_E_NOMEM, NULL);
         return;
     }
-    j->job = (struct ferry_job){.run = lookup_run, .done = lookup_done};
-    j->hooks = &l->hooks;
+    j->job = (struct ferry_job){.run = lookup_run, .done = lookup_done, .abandon = lookup_abandon};
+    j->hook = l->hooks.resolve;
+    j->hook_cookie = l->hooks.cookie;
     j->result = r;
     j->who = a->who;
     j->op = a->op;
@@ -209,6 +221,7 @@ struct ferry_resolver {
     struct ferry_link watches;
     uint32_t pending; /* lookups under way */
     bool marked;
+    bool failed; /* some lookup did: read the system's settings anew before the next */
     bool ending;
 };
 
@@ -265,6 +278,7 @@ static void on_answer(void *cookie, int status, int timeouts, struct ares_addrin
         add_system(k->result, n->ai_addr, n->ai_addrlen, k->port);
     if (info)
         ares_freeaddrinfo(info);
+    r->failed |= status != ARES_SUCCESS;
     if (status != ARES_SUCCESS)
         snprintf(k->result->text, sizeof k->result->text, "%.90s: %.60s", k->host,
                  ares_strerror(status));
@@ -277,6 +291,9 @@ static void on_answer(void *cookie, int status, int timeouts, struct ares_addrin
 
 static struct ferry_resolver *resolver_of(struct ferry_loop *l)
 {
+    /* The network may have come up, or changed, since resolv.conf was read. */
+    if (l->resolver && l->resolver->failed && !l->resolver->pending)
+        ferry_resolve_destroy(l);
     if (l->resolver)
         return l->resolver;
     struct ferry_resolver *r = ferry_zalloc(sizeof *r);
@@ -284,12 +301,14 @@ static struct ferry_resolver *resolver_of(struct ferry_loop *l)
         return NULL;
     r->loop = l;
     ferry_list_init(&r->watches);
-    struct ares_options options = {.sock_state_cb = on_socket, .sock_state_cb_data = r};
+    struct ares_options options = {
+        .timeout = 2000, .tries = 4, .sock_state_cb = on_socket, .sock_state_cb_data = r};
+    int mask = ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB;
     if (ares_library_init(ARES_LIB_INIT_ALL)) {
         ferry_free(r);
         return NULL;
     }
-    if (ares_init_options(&r->channel, &options, ARES_OPT_SOCK_STATE_CB) != ARES_SUCCESS) {
+    if (ares_init_options(&r->channel, &options, mask) != ARES_SUCCESS) {
         ares_library_cleanup();
         ferry_free(r);
         return NULL;

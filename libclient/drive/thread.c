@@ -15,6 +15,8 @@
 #include <unistd.h>
 
 static _Thread_local bool is_ours; /* signals are blocked for the thread's whole life */
+static _Thread_local bool ends_quietly;
+static _Thread_local unsigned callbacks;
 
 struct start {
     void (*run)(void *);
@@ -29,10 +31,13 @@ static void *begin(void *arg)
     ferry_free(arg);
     is_ours = true;
     pthread_setname_np(pthread_self(), s.name);
+    callbacks++;
     if (s.hooks.thread_start)
         s.hooks.thread_start(s.hooks.cookie, s.name);
+    callbacks--;
     s.run(s.arg);
-    if (s.hooks.thread_exit)
+    callbacks++;
+    if (s.hooks.thread_exit && !ends_quietly)
         s.hooks.thread_exit(s.hooks.cookie, s.name);
     return NULL;
 }
@@ -59,6 +64,26 @@ int ferry_thread_start(pthread_t *thread, const char *name, const struct ferry_h
         return rc == ENOMEM ? FERRY_E_NOMEM : FERRY_E_IO;
     }
     return 0;
+}
+
+void ferry_thread_end_quietly(void)
+{
+    ends_quietly = true;
+}
+
+void ferry_thread_callback_begin(void)
+{
+    callbacks++;
+}
+
+void ferry_thread_callback_end(void)
+{
+    callbacks--;
+}
+
+bool ferry_thread_in_callback(void)
+{
+    return callbacks > 0;
 }
 
 void ferry_thread_wait(_Atomic uint32_t *word, uint32_t value, ferry_nsec deadline)

@@ -14,6 +14,15 @@
 int ferry_thread_start(pthread_t *, const char *name, const struct ferry_hooks *,
                        void (*run)(void *), void *arg);
 
+/* In a thread of ours that outlives who started it: the hooks do not hear of its end. */
+void ferry_thread_end_quietly(void);
+
+/* Depth of functions of the application that this thread is inside of, called by the library: what would wait for the
+   library refuses there. */
+void ferry_thread_callback_begin(void);
+void ferry_thread_callback_end(void);
+bool ferry_thread_in_callback(void);
+
 /* Sleeps while *word is `value`, until `deadline` (monotonic; FERRY_NEVER) or a wake. May return
  * early. */
 void ferry_thread_wait(_Atomic uint32_t *word, uint32_t value, ferry_nsec deadline);

@@ -99,7 +99,14 @@ static void execute(struct puppet *p, struct ferry_actions *acts)
                 c->closing = true;
             break;
         case FERRY_DO_DELIVER:
-            p->deliveries[p->delivery_count++] = a->deliver;
+            if (p->deliver)
+                p->deliver(p, a->deliver);
+            else if (p->delivery_count < 64)
+                p->deliveries[p->delivery_count++] = a->deliver;
+            break;
+        case FERRY_DO_WORK:
+            a->work(a->arg);
+            p->works[p->work_count++] = a->op;
             break;
         default:
             break; /* RECEIVE_INTO: this world may refuse to lend */
@@ -138,6 +145,22 @@ void puppet_bytes(struct puppet *p, struct puppet_conn *c, const void *data, siz
     }
 }
 
+/* Changes an answer in place; its length may become less. The frame's own length usually stays right. */
+static size_t spoil(struct ferry_prng *prng, uint8_t *data, size_t len)
+{
+    if (!ferry_prng_chance(prng, 1, 3))
+        return len;
+    for (uint64_t n = ferry_prng_below(prng, 4); n; n--)
+        data[4 + ferry_prng_below(prng, len - 4)] = (uint8_t)ferry_prng_next(prng);
+    if (ferry_prng_chance(prng, 1, 4)) {
+        len = 4 + ferry_prng_below(prng, len - 4);
+        ferry_put32(data, (uint32_t)(len - 4));
+    }
+    if (ferry_prng_chance(prng, 1, 20))
+        data[ferry_prng_below(prng, 4)] ^= (uint8_t)ferry_prng_next(prng);
+    return len;
+}
+
 void puppet_answer(struct puppet *p, struct puppet_conn *c, const struct ferry_request_head *head,
                    const void *body)
 {
@@ -149,7 +172,7 @@ void puppet_answer(struct puppet *p, struct puppet_conn *c, const struct ferry_r
         abort();
     }
     if (!code)
-        puppet_bytes(p, c, w.data, w.len);
+        puppet_bytes(p, c, w.data, p->spoil ? spoil(p->spoil, w.data, w.len) : w.len);
     ferry_writer_free(&w);
 }
 
@@ -413,6 +436,11 @@ void puppet_settle(struct puppet *p)
 {
     for (int quiet = 0, rounds = 0; !quiet && !p->dead; rounds++) {
         quiet = 1;
+        if (p->work_count) {
+            puppet_event(
+                p, (struct ferry_event){.type = FERRY_EV_WORKED, .op = p->works[--p->work_count]});
+            quiet = 0;
+        }
         if (rounds > 100000) {
             fprintf(stderr, "puppet: the client never rests\n");
             abort();

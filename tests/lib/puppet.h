@@ -7,6 +7,7 @@
  * passes but what the test lets pass.
  */
 #include "client/client.h"
+#include "base/prng.h"
 #include "engine/conn.h"
 
 #include <stdbool.h>
@@ -63,8 +64,9 @@ struct puppet {
     int16_t coordinator_error;
     int16_t metadata_error;
     puppet_handler *handler;
-    bool hold_drained; /* DRAINED only when the test says so */
-    int chunk;         /* answers arrive in pieces of so many bytes; 0: whole */
+    bool hold_drained;        /* DRAINED only when the test says so */
+    struct ferry_prng *spoil; /* some answers are spoilt: bytes changed, cut off, added */
+    int chunk;                /* answers arrive in pieces of so many bytes; 0: whole */
     /* Names: name -> addresses. Others resolve to nothing. "node-n" is known. */
     const char *name;
     struct ferry_addr name_addrs[8];
@@ -79,8 +81,11 @@ struct puppet {
         find_coordinator_requests, errors;
     int last_error;
     struct ferry_addr opened[64]; /* in order */
-    void *deliveries[64];
+    void *deliveries[64];         /* the first of them, unless deliver is set */
     int delivery_count;
+    void (*deliver)(struct puppet *, void *delivery); /* takes them instead */
+    uint64_t works[64]; /* ops of work that was done at once; the client does not know yet */
+    int work_count;
     void *cookie;
 };
 

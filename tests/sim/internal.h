@@ -19,6 +19,8 @@ struct sim_world {
     char failure[512];
 };
 
+enum { SIM_FILE_LANES = 64 };
+
 struct sim_node {
     struct ferry_link link;
     struct sim_world *world;
@@ -30,8 +32,8 @@ struct sim_node {
     struct ferry_actions actions;
     struct ferry_link ends, listeners;
     ferry_nsec paused_until;
-    ferry_nsec file_busy_until; /* file actions complete in the order in which they began */
-    uint8_t address;            /* 10.0.0.address */
+    ferry_nsec file_busy[SIM_FILE_LANES]; /* lane 0: paths; the others: files by slot */
+    uint8_t address;                      /* 10.0.0.address */
     bool stepping;
     struct sim_node *stalled_with; /* and until when */
     ferry_nsec stalled_until;
@@ -48,6 +50,7 @@ struct sim_call {
     struct ferry_slab *slab; /* memory of the event, released with the call */
     struct ferry_addr addr;
     struct ferry_action action;
+    struct file_work *work; /* of a file action, see files.c */
 };
 
 struct sim_call *sim_call(struct sim_world *, struct sim_node *, ferry_nsec delay,
@@ -73,5 +76,6 @@ void sim_files_execute(struct sim_node *, const struct ferry_action *, const str
 void sim_files_gather(struct sim_node *, struct ferry_id file, uint64_t offset, uint8_t *to,
                       uint64_t len);
 void sim_files_drop(struct sim_node *, bool crash);
+void sim_files_free(struct sim_call *);
 
 #endif

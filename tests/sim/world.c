@@ -233,6 +233,13 @@ void sim_step(struct sim_node *n, struct ferry_event *ev)
 
 /* Calls: what will happen, in order of (time, sequence). */
 
+static void sim_call_free(struct sim_call *c)
+{
+    sim_files_free(c);
+    ferry_slab_unref(c->slab);
+    ferry_free(c);
+}
+
 static void call_fire(struct ferry_timer *t, void *context)
 {
     struct sim_call *c = FERRY_CONTAINER(t, struct sim_call, timer);
@@ -244,8 +251,7 @@ static void call_fire(struct ferry_timer *t, void *context)
     }
     ferry_list_remove(&c->link);
     c->run(w, c);
-    ferry_slab_unref(c->slab);
-    ferry_free(c);
+    sim_call_free(c);
 }
 
 struct sim_call *sim_call(struct sim_world *w, struct sim_node *n, ferry_nsec delay,
@@ -275,8 +281,7 @@ void sim_calls_drop(struct sim_world *w, struct sim_node *n)
             continue;
         ferry_timer_cancel(&w->timers, &c->timer);
         ferry_list_remove(&c->link);
-        ferry_slab_unref(c->slab);
-        ferry_free(c);
+        sim_call_free(c);
     }
 }
 

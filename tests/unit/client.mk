@@ -7,3 +7,11 @@ tests_unit_test_client_settings_SOURCES = tests/unit/test_client_settings.c
 tests_unit_test_client_settings_LDADD = libtap.la libclientcore.la libcommon.la
 tests_unit_test_client_core_SOURCES = tests/unit/test_client_core.c
 tests_unit_test_client_core_LDADD = libpuppet.la libtap.la libclientcore.la libcommon.la
+check_PROGRAMS += tests/unit/test_client_admin
+tests_unit_test_client_admin_SOURCES = tests/unit/test_client_admin.c
+tests_unit_test_client_admin_LDADD = libpuppet.la libtap.la libclientcore.la libcommon.la
+
+# Against a running broker: tests/stages/70-admin.sh.
+noinst_PROGRAMS += tests/e2e/admin
+tests_e2e_admin_SOURCES = tests/e2e/admin.c
+tests_e2e_admin_LDADD = libtap.la libferry.la

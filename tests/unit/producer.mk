@@ -11,3 +11,8 @@ EXTRA_PROGRAMS += tests/interop/partitioners/ours
 tests_interop_partitioners_ours_SOURCES = tests/interop/partitioners/ours.c
 tests_interop_partitioners_ours_LDADD = libclientcore.la libcommon.la
 EXTRA_DIST += tests/interop/partitioners/keys.py tests/interop/partitioners/Partitions.java tests/interop/partitioners/rdkafka.c
+
+# The sender against a cluster that is the test.
+check_PROGRAMS += tests/unit/test_sender
+tests_unit_test_sender_SOURCES = tests/unit/test_sender.c tests/lib/sink.c tests/lib/sink.h
+tests_unit_test_sender_LDADD = libpuppet.la libtap.la libclientcore.la libcommon.la

@@ -75,7 +75,7 @@ struct engine {
     bool opened;
     ferry_nsec deadline;
     _Atomic int steps, inside, overlaps, answered;
-    int end_after; /* end the engine with this many answers */
+    _Atomic int end_after; /* end the engine with this many answers */
 };
 
 static const struct ferry_id conn = {1, 1};
@@ -151,7 +151,9 @@ static int step(struct ferry_engine *engine, const struct ferry_event *ev,
     else if (ev->type == FERRY_EV_DEADLINE)
         run_timed(e, ev->now, out);
     atomic_fetch_sub(&e->inside, 1);
-    return e->end_after && atomic_load(&e->answered) >= e->end_after ? FERRY_E_PROTOCOL : 0;
+    return atomic_load(&e->end_after) && atomic_load(&e->answered) >= atomic_load(&e->end_after)
+               ? FERRY_E_PROTOCOL
+               : 0;
 }
 
 static ferry_nsec deadline(const struct ferry_engine *e)
@@ -308,7 +310,7 @@ static void an_engine_that_ends_ends_waits(void)
         struct rig *r = rig_new(thread, NULL);
         struct call c;
         int status;
-        r->e.end_after = 1;
+        atomic_store(&r->e.end_after, 1);
         prepare(&c, NULL);
         ferry_handle_post(&r->h, &c);
         while (!ferry_queue_wait(r->h.queue, ferry_deadline_ms(PATIENCE_MS), &status) && !status)

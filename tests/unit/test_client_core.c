@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "ferry/kafka_errors.h"
+#include "client/statistics.h"
 #include "tests/lib/puppet.h"
 #include "tests/lib/tap.h"
 
@@ -1158,6 +1159,79 @@ static void a_refused_lookup_ends_what_waits(void)
     puppet_end(&p);
 }
 
+/* -- Statistics ------------------------------------------------------------------------------------------ */
+
+static void windows_measure(void)
+{
+    struct ferry_window w = {0};
+    CHECK_INT(ferry_window_percentile(&w, 5000), 0);
+    for (int64_t i = 1; i <= 100000; i++)
+        ferry_window_add(&w, i);
+    ferry_window_add(&w, -5);
+    ferry_window_roll(&w);
+    CHECK_INT(w.last.count, 100001);
+    CHECK_INT(w.last.min, 0);
+    CHECK_INT(w.last.max, 100000);
+    unsigned parts[] = {5000, 7500, 9000, 9900, 9999, 10000};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        int64_t truth = 10 * parts[i], told = ferry_window_percentile(&w, parts[i]);
+        CHECK(told >= truth * 96 / 100 && told <= truth * 104 / 100);
+    }
+    ferry_window_add(&w, INT64_MAX / 2); /* beyond the last bucket */
+    ferry_window_roll(&w);
+    CHECK_INT(ferry_window_percentile(&w, 5000), INT64_MAX / 2);
+    ferry_window_roll(&w);
+    ferry_window_roll(&w);
+    CHECK(!w.now.buckets && !w.last.buckets);
+    for (int64_t v = 0; v < 32; v++) { /* small values are exact */
+        ferry_window_add(&w, v);
+        ferry_window_roll(&w);
+        CHECK_INT(ferry_window_percentile(&w, 5000), v);
+    }
+    ferry_window_free(&w);
+}
+
+static void module_statistics(struct ferry_client *client, struct ferry_observer *o,
+                              struct ferry_text *out)
+{
+    if (out)
+        ferry_text_add(out, ",\"module\":{\"x\":1}");
+    else
+        (*(int *)o->cookie)++;
+}
+
+static void statistics_at_intervals(void)
+{
+    struct puppet p;
+    int rolls = 0;
+    struct ferry_observer o = {.cookie = &rolls, .on_statistics = module_statistics};
+    puppet_init(&p, "ferry.statistics.interval.ms=1000");
+    p.handler = list_groups;
+    add_topic(&p, "t\"", 2, 0);
+    puppet_do(&p, watch, &o);
+    puppet_do(&p, want_topic, (char[]){"t\""});
+    struct probe a = probe_to(FERRY_TO_ANY, 0);
+    puppet_do(&p, submit, &a);
+    puppet_pass(&p, 1500 * FERRY_MS);
+    CHECK_INT(p.delivery_count, 1);
+    CHECK_INT(rolls, 1);
+    struct ferry_statistics *s = p.deliveries[0];
+    CHECK_INT(s->delivery.type, FERRY_STATISTICS_DELIVERY);
+    CHECK_INT(strlen(s->json), s->len);
+    CHECK(strstr(s->json, "\"brokers\":[{\"node\":0,\"host\":\"node-0\""));
+    CHECK(strstr(s->json, "\"name\":\"t\\\"\""));
+    CHECK(strstr(s->json, "\"rtt_us\":{\"count\":3,")); /* ApiVersions, Metadata, ListGroups */
+    CHECK(strstr(s->json, "],\"module\":{\"x\":1}}"));
+    s->delivery.drop(&s->delivery);
+    puppet_pass(&p, FERRY_SECOND);
+    CHECK_INT(p.delivery_count, 2);
+    s = p.deliveries[1];
+    CHECK(strstr(s->json, "\"rtt_us\":{\"count\":0,"));
+    s->delivery.drop(&s->delivery);
+    puppet_do(&p, unwatch, &o);
+    puppet_end(&p);
+}
+
 /* -- Ends ------------------------------------------------------------------------------------------------ */
 
 static void closing_ends_everything(void)
@@ -1223,6 +1297,111 @@ static void survives_lost_memory(void)
     CHECK_INT(fine, 30);
 }
 
+/* -- Chaos ----------------------------------------------------------------------------------------------- */
+
+enum { CHAOS_PROBES = 12 };
+
+struct chaos {
+    struct puppet p;
+    struct ferry_prng prng, spoil;
+    struct probe probes[CHAOS_PROBES];
+    int submits[CHAOS_PROBES];
+};
+
+static void chaos_submit(struct chaos *c, size_t i)
+{
+    struct probe *a = &c->probes[i];
+    if (ferry_request_active(&a->request))
+        return;
+    int done = a->done;
+    *a = ferry_prng_chance(&c->prng, 1, 3)
+             ? to_group()
+             : probe_to((enum ferry_target)ferry_prng_below(&c->prng, 3),
+                        (int32_t)ferry_prng_below(&c->prng, 4));
+    a->done = done;
+    a->request.conn_class = (enum ferry_class)ferry_prng_below(&c->prng, FERRY_CLASS_COUNT);
+    a->request.timeout = ferry_prng_between(&c->prng, 1, 20000) * FERRY_MS;
+    a->request.no_reply = ferry_prng_chance(&c->prng, 1, 10);
+    c->submits[i]++;
+    puppet_call(&c->p, submit, a);
+}
+
+static void chaos_turn(struct chaos *c)
+{
+    struct puppet *p = &c->p;
+    size_t i = ferry_prng_below(&c->prng, CHAOS_PROBES);
+    struct puppet_node *n = &p->nodes[ferry_prng_below(&c->prng, 3)];
+    struct puppet_conn *conn = puppet_conn_to(p, n->id);
+    switch (ferry_prng_below(&c->prng, 12)) {
+    case 0:
+        puppet_call(p, cancel, &c->probes[i]);
+        break;
+    case 1:
+        if (conn)
+            puppet_cut(p, conn, ferry_prng_chance(&c->prng, 1, 2) ? FERRY_E_TRANSPORT : FERRY_OK);
+        break;
+    case 2:
+        n->down = !n->down;
+        break;
+    case 3:
+        n->hangs = !n->hangs;
+        break;
+    case 4:
+        n->silent = !n->silent;
+        break;
+    case 5:
+        p->hold_drained = !p->hold_drained;
+        break;
+    case 6:
+        p->coordinator = (int32_t)ferry_prng_below(&c->prng, 4);
+        p->controller = (int32_t)ferry_prng_below(&c->prng, 4) - 1;
+        break;
+    case 7:
+        p->chunk = (int)ferry_prng_below(&c->prng, 30);
+        p->node_count = (int)ferry_prng_between(&c->prng, 1, 3);
+        break;
+    case 8:
+        puppet_call(p, refresh, NULL);
+        break;
+    default:
+        chaos_submit(c, i);
+        break;
+    }
+    puppet_pass(
+        p, ferry_prng_below(&c->prng, 3) ? 0 : ferry_prng_between(&c->prng, 1, 5000) * FERRY_MS);
+}
+
+/* Whatever the world does, each request is done exactly once and the client can be closed. */
+static void chaos_ends_well(void)
+{
+    for (uint64_t seed = 1;
+         seed <= (getenv("CHAOS_SEEDS") ? strtoull(getenv("CHAOS_SEEDS"), NULL, 10) : 300);
+         seed++) {
+        struct chaos c = {.submits = {0}};
+        ferry_prng_seed(&c.prng, seed);
+        ferry_prng_seed(&c.spoil, seed + 1000000);
+        puppet_init(&c.p,
+                    "bootstrap.servers=node-0:9092,node-2:9092\nconnections.max.idle.ms=30000\n"
+                    "metadata.recovery.rebootstrap.trigger.ms=20000");
+        c.p.handler = list_groups;
+        c.p.node_count = 3;
+        if (seed % 2)
+            c.p.spoil = &c.spoil;
+        add_topic(&c.p, "t", 4, 1);
+        puppet_call(&c.p, want_topic, (char[]){"t"});
+        for (int turn = 0; turn < 60; turn++)
+            chaos_turn(&c);
+        c.p.hold_drained = false;
+        puppet_pass(&c.p, 30 * FERRY_SECOND);
+        CHECK_INT(c.p.dead, 0);
+        for (int i = 0; i < CHAOS_PROBES; i++) {
+            CHECK(!ferry_request_active(&c.probes[i].request));
+            CHECK_INT(c.probes[i].done, c.submits[i]);
+        }
+        puppet_end(&c.p);
+    }
+}
+
 int main(void)
 {
     TAP_RUN(asks_and_is_answered);
@@ -1264,8 +1443,11 @@ int main(void)
     TAP_RUN(controller_requests_wait_for_metadata);
     TAP_RUN(coordinators_are_found_and_move);
     TAP_RUN(a_refused_lookup_ends_what_waits);
+    TAP_RUN(windows_measure);
+    TAP_RUN(statistics_at_intervals);
     TAP_RUN(closing_ends_everything);
     TAP_RUN(freed_in_any_state);
     TAP_RUN(survives_lost_memory);
+    TAP_RUN(chaos_ends_well);
     return tap_done();
 }

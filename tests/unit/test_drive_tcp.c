@@ -13,13 +13,16 @@
 #include "tests/lib/tap.h"
 
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -111,18 +114,23 @@ static int node_step(struct ferry_engine *e, const struct ferry_event *ev,
 
 static const struct ferry_engine_ops ops = {node_step, node_deadline};
 
-static void node_start(struct node *n,
-                       void (*on_event)(struct node *, const struct ferry_event *,
-                                        struct ferry_actions *),
-                       const struct ferry_hooks *hooks)
+typedef void event_function(struct node *, const struct ferry_event *, struct ferry_actions *);
+
+static void node_start_with(struct node *n, event_function *on_event,
+                            const struct ferry_hooks *hooks, uint32_t threads)
 {
     memset(n, 0, sizeof *n);
     n->engine.ops = &ops;
     n->deadline = FERRY_NEVER;
     n->on_event = on_event;
     n->peers = ferry_zalloc(PEERS_MAX * sizeof *n->peers);
-    struct ferry_loop_config config = {.root_fd = -1, .hooks = hooks};
+    struct ferry_loop_config config = {.root_fd = -1, .hooks = hooks, .pool_threads = threads};
     FERRY_CHECK(!ferry_loop_create(&n->loop, &n->engine, &config, NULL));
+}
+
+static void node_start(struct node *n, event_function *on_event, const struct ferry_hooks *hooks)
+{
+    node_start_with(n, on_event, hooks, 0);
 }
 
 static void node_stop(struct node *n)
@@ -758,6 +766,48 @@ static int hook_close(void *cookie, int fd)
     return close(fd);
 }
 
+static int gate[2];
+static _Atomic bool entered;
+static int32_t hook_blocks(void *cookie, const char *host, uint16_t port,
+                           struct sockaddr_storage *out, int32_t max)
+{
+    char byte;
+    atomic_store(&entered, true);
+    return read(gate[0], &byte, 1) == 1 ? FERRY_E_RESOLVE : 0;
+}
+
+static int threads_of_process(void)
+{
+    int n = 0;
+    DIR *d = opendir("/proc/self/task");
+    while (d && readdir(d))
+        n++;
+    closedir(d);
+    return n;
+}
+
+/* A lookup that blocks is left behind: the loop ends without waiting for it. */
+static void a_blocking_lookup_holds_up_nothing(void)
+{
+    struct ferry_hooks hooks = {.size = sizeof hooks, .resolve = hook_blocks};
+    struct node n;
+    CHECK(pipe(gate) == 0);
+    node_start_with(&n, talk_event, &hooks, 1);
+    give(&n, do_work, (int[10]){0}); /* the helper thread exists, and a sanitizer's own too */
+    CHECK(UNTIL(&n, &n, n.worked == 10));
+    int threads = threads_of_process();
+    resolve(&n, "somewhere");
+    CHECK(UNTIL(&n, &n, atomic_load(&entered)));
+    ferry_nsec begin = ferry_clock_now();
+    node_stop(&n);
+    CHECK(ferry_clock_now() - begin < 5 * FERRY_SECOND);
+    CHECK_INT(n.resolved, 0);
+    CHECK(write(gate[1], "x", 1) == 1);
+    while (threads_of_process() >= threads && ferry_clock_now() < begin + WAIT_MAX_MS * FERRY_MS)
+        sched_yield();
+    CHECK(threads_of_process() < threads);
+}
+
 static void hooks_are_asked(void)
 {
     struct ferry_hooks hooks = {.size = sizeof hooks,
@@ -804,5 +854,6 @@ int main(void)
     TAP_RUN(names_known_at_once);
     TAP_RUN(a_name_that_is_none_fails);
     TAP_RUN(hooks_are_asked);
+    TAP_RUN(a_blocking_lookup_holds_up_nothing);
     return tap_done();
 }

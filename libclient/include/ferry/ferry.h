@@ -15,7 +15,12 @@
 #include <ferry/client.h>
 #include <ferry/config.h>
 #include <ferry/error.h>
+#include <ferry/hooks.h>
 #include <ferry/kafka_errors.h>
+#include <ferry/loop.h>
+#include <ferry/observe.h>
+#include <ferry/queue.h>
+#include <ferry/producer.h>
 
 #ifdef __cplusplus
 extern "C" {

@@ -54,7 +54,7 @@ enum ferry_producer_flag {
 FERRY_API struct ferry_producer *ferry_producer_new(const struct ferry_config *config, uint32_t flags,
                                                     struct ferry_error *err);
 /** Sends what is queued and waits for the outcomes, at most timeout_ms (-1: as delivery.timeout.ms bounds them); then
- *  fails the rest with FERRY_E_CLOSED, or FERRY_E_TIMED_OUT as possibly persisted where it was on the wire, and ends.
+ *  fails the rest with FERRY_E_CLOSED (possibly persisted where it was on the wire) and ends.
  *  Returns by the deadline whatever brokers do. 0, or FERRY_E_TIMED_OUT if records were failed so; reports can still
  *  be taken with ferry_producer_poll(p, 0). Sending is FERRY_E_CLOSED from the beginning of this call on. */
 FERRY_API int32_t ferry_producer_close(struct ferry_producer *producer, int32_t timeout_ms,
@@ -121,8 +121,8 @@ struct ferry_outgoing {
     int32_t partition;  /**< -1: the partitioner chooses. (0 is partition 0.) */
     int64_t timestamp;  /**< ms since 1970; used with FERRY_SEND_TIMESTAMP */
     uint64_t cookie;    /**< comes back in the report, with FERRY_REPORT_COOKIES */
-    int64_t expires_in; /**< ms from now in which its outcome must be known, beside delivery.timeout.ms; needs
-                             FERRY_RECORD_EXPIRY; 0 = none of its own */
+    int64_t expires_in; /**< ms from now until it must have been sent for the first time, else it fails with
+                             FERRY_E_EXPIRED; beside delivery.timeout.ms; needs FERRY_RECORD_EXPIRY; 0 = none */
     uint32_t flags;     /**< enum ferry_send_flag */
     int32_t error;      /**< set by ferry_send_many: 0, or why this one was not accepted */
 };

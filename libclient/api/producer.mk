@@ -1,0 +1,2 @@
+libclientcore_la_SOURCES += libclient/api/lockword.c libclient/api/producer.c libclient/api/producer.h \
+    libclient/api/report.c libclient/api/send.c
