@@ -50,10 +50,21 @@ static void opened(struct log *l, int error)
     log_pump(l);
 }
 
+/* Appends under way when the node is freed without a word: they are told nothing, their memory is given back. */
+static void drop_appends(struct ferry_link *list)
+{
+    struct ferry_link *it;
+    while (list->next && (it = ferry_list_pop_front(list)))
+        ferry_slab_unref(FERRY_CONTAINER(it, struct log_append, private.link)->private.slab);
+}
+
 static void log_free(struct log *l)
 {
     struct log_private *p = l->private;
     if (p) {
+        drop_appends(&p->inflight);
+        drop_appends(&p->queued);
+        drop_appends(&p->waiting);
         for (size_t i = 0; i < p->count; i++)
             log_segment_destroy(p->segments[i]);
         log_recover_free(l);
@@ -335,7 +346,9 @@ ferry_nsec log_due(const struct log *l)
     if (p->dirty_since != FERRY_NEVER && l->config.flush_ms < INT64_MAX / FERRY_MS / 2 &&
         p->flush_goal < l->end)
         due = p->dirty_since + l->config.flush_ms * FERRY_MS;
-    if (p->epochs_dirty && !p->epochs_saving && p->epochs_retry < due)
+    /* Only a retry waits for time: else what is under way pumps the log when it is done. */
+    if (p->epochs_dirty && !p->epochs_saving && p->epochs_retry > l->dir->files->now &&
+        p->epochs_retry < due)
         due = p->epochs_retry;
     return due;
 }

@@ -289,10 +289,24 @@ static void scan_ended(struct log_opening *o)
     fix_next(o);
 }
 
+static void cut_here(struct log_opening *o, const char *why);
+
+/* Behind the recovery point a segment's bytes may be gone while those of the next are there. Cleaning leaves the same
+ * holes. */
+static bool lost_its_end(const struct log_opening *o)
+{
+    return o->expected >= o->check_from && !o->log->config.cleanup_compact &&
+           o->expected < o->segments[o->at + 1]->base;
+}
+
 static void next_segment(struct log_opening *o)
 {
     if (o->at + 1 >= o->count) {
         scan_ended(o);
+        return;
+    }
+    if (lost_its_end(o)) {
+        cut_here(o, "the records up to the next segment are missing");
         return;
     }
     log_segment_seal(o->segments[o->at]);
