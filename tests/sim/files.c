@@ -61,6 +61,7 @@ void sim_files_execute(struct sim_node *n, const struct ferry_action *a,
     FERRY_CHECK(work);
     work->action = *a;
     work->parts = ferry_memdup(parts, a->part_count * sizeof *parts);
+    work->action.part_first = 0; /* the copy holds this action's parts alone */
     work->action.path = work->path = a->path ? ferry_strdup(a->path) : NULL;
     work->action.path2 = work->path2 = a->path2 ? ferry_strdup(a->path2) : NULL;
     ferry_nsec *busy = &n->file_busy[a->path && a->type != FERRY_DO_OPEN_FILE

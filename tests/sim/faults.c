@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "config.h"
+
+/* What goes wrong: one fault after another at drawn times, until the faults are over. A new one is a new case here. */
+
+#include "tests/sim/scene.h"
+
+static ferry_nsec soon(struct scene *s, ferry_nsec most)
+{
+    return sim_world_now(s->world) + ferry_prng_between(s->prng, FERRY_MS, most);
+}
+
+static void links_get_worse(struct scene *s)
+{
+    struct sim_faults *f = sim_world_faults(s->world);
+    f->spike = (uint32_t)ferry_prng_below(s->prng, 100);
+    f->spike_max = ferry_prng_between(s->prng, FERRY_MS, 800 * FERRY_MS);
+    f->cut = (uint32_t)ferry_prng_below(s->prng, 25);
+    f->tiny = ferry_prng_chance(s->prng, 1, 4) ? 150 : 0;
+    f->refuse = (uint32_t)ferry_prng_below(s->prng, 200);
+}
+
+static void disk_gets_worse(struct scene *s)
+{
+    struct sim_faults *f = sim_world_faults(s->world);
+    f->disk_high = ferry_prng_between(s->prng, FERRY_MS / 10, 8 * FERRY_MS);
+    f->disk_stall = (uint32_t)ferry_prng_below(s->prng, 10);
+}
+
+static void calm(struct scene *s)
+{
+    struct sim_faults *f = sim_world_faults(s->world);
+    f->spike = f->cut = f->tiny = f->refuse = f->disk_stall = 0;
+    f->disk_high = FERRY_MS / 2;
+}
+
+static void next_fault(struct ferry_timer *t, void *world)
+{
+    struct scene *s = FERRY_CONTAINER(t, struct scene, fault);
+    if (s->quiet)
+        return;
+    ferry_nsec down = ferry_prng_between(s->prng, FERRY_MS, 600 * FERRY_MS);
+    s->totals.faults++;
+    switch (ferry_prng_below(s->prng, 9)) {
+    case 0:
+    case 1:
+        scene_broker_crash(s, s->plan.power_loss && ferry_prng_chance(s->prng, 2, 3), down);
+        break;
+    case 2:
+        scene_broker_stop(s, down);
+        break;
+    case 3:
+        sim_node_cut(s->broker.node);
+        break;
+    case 4:
+        if (sim_node_running(s->broker.node))
+            sim_node_pause(s->broker.node, soon(s, 700 * FERRY_MS));
+        break;
+    case 5:
+        scene_stall_client(s, soon(s, 1500 * FERRY_MS));
+        break;
+    case 6:
+        disk_gets_worse(s);
+        break;
+    case 7:
+        links_get_worse(s);
+        break;
+    default:
+        calm(s);
+    }
+    sim_world_at(s->world, t, soon(s, 500 * FERRY_MS));
+}
+
+void scene_faults_start(struct scene *s)
+{
+    s->fault.fire = next_fault;
+    links_get_worse(s);
+    sim_world_at(s->world, &s->fault, soon(s, 300 * FERRY_MS));
+}
+
+void scene_faults_end(struct scene *s)
+{
+    s->quiet = true;
+    calm(s);
+    sim_node_pause(s->broker.node, 0);
+    sim_world_note(s->world, "faults are over");
+}
