@@ -56,8 +56,6 @@ static const struct ferry_option rows[] = {
              "How connections are secured. Only PLAINTEXT is supported."),
     ROW_INT64("metadata.max.age.ms", metadata_max_age_ms, 0, INT64_MAX / 1000000, "300000", "ms",
               "Metadata older than this is refreshed without any other reason."),
-    ROW_INT64("metadata.max.idle.ms", metadata_max_idle_ms, 5000, INT64_MAX / 1000000, "300000",
-              "ms", "A producer forgets the metadata of a topic it has not sent to for this long."),
     ROW_ENUM("metadata.recovery.strategy", metadata_recovery_strategy, "none=0 rebootstrap=1",
              "rebootstrap",
              "What to do when no known broker can be reached: begin again from bootstrap.servers, "

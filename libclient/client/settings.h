@@ -83,7 +83,6 @@ struct ferry_settings {
     int32_t client_dns_lookup;
     int32_t security_protocol;
     int64_t metadata_max_age_ms;
-    int64_t metadata_max_idle_ms;
     int32_t metadata_recovery_strategy; /* enum ferry_recovery */
     int64_t metadata_recovery_rebootstrap_trigger_ms;
     int64_t connections_max_idle_ms;
