@@ -352,6 +352,19 @@ void log_append_run_queue(struct log *l)
 
 /* ---- completion ---- */
 
+/* The producer of a batch that failed must begin with it again. */
+static void expect_again(struct log *l, const struct log_append *a)
+{
+    struct log_private *p = l->private;
+    struct ferry_batch b;
+    if (!a->private.as_leader || ferry_batch_parse(a->data, a->len, &b, NULL) != FERRY_OK ||
+        b.producer_id < 0 || ferry_batch_is_control(&b) ||
+        FERRY_GROW(p->expected, p->expected_cap, p->expected_count + 1) != FERRY_OK)
+        return;
+    p->expected[p->expected_count++] =
+        (struct log_expected){b.producer_id, b.base_sequence, b.producer_epoch};
+}
+
 /* Everything in flight has ended, and the first of it failed. */
 static void fail_inflight(struct log *l)
 {
@@ -360,8 +373,10 @@ static void fail_inflight(struct log *l)
     while ((link = ferry_list_pop_front(&l->private->inflight)) != NULL)
         ferry_list_push_back(&failed, link);
     log_repair(l);
+    log_append_fail_beyond(l);
     while ((link = ferry_list_pop_front(&failed)) != NULL) {
         struct log_append *a = FERRY_CONTAINER(link, struct log_append, private.link);
+        expect_again(l, a);
         const char *why = a->private.status == FERRY_E_NO_SPACE ? "no space left on the disk"
                                                                 : "the write failed";
         log_append_finish(a, refuse(a, LOG_STORAGE_ERROR, why));
@@ -413,6 +428,23 @@ static void written(struct log_op *op, int status, uint64_t count)
         fail_inflight(l);
     log_pump(l);
     log_drop(l);
+}
+
+void log_append_fail_beyond(struct log *l)
+{
+    struct ferry_link *it, *tmp, gone;
+    ferry_list_init(&gone);
+    FERRY_LIST_EACH(it, tmp, &l->private->waiting)
+    {
+        if (FERRY_CONTAINER(it, struct log_append, private.link)->private.upto > l->end) {
+            ferry_list_remove(it);
+            ferry_list_push_back(&gone, it);
+        }
+    }
+    while ((it = ferry_list_pop_front(&gone)) != NULL) {
+        struct log_append *a = FERRY_CONTAINER(it, struct log_append, private.link);
+        log_append_finish(a, refuse(a, LOG_STORAGE_ERROR, "the batch is not in the log any more"));
+    }
 }
 
 void log_append_release(struct log *l)

@@ -100,8 +100,6 @@ void log_drop_old(struct log *l)
         memmove(p->segments, p->segments + drop, (p->count - drop) * sizeof *p->segments);
         p->count -= drop;
     }
-    if (l->flushed < l->start)
-        l->flushed = l->start;
     p->epochs_dirty |= log_epochs_cut_start(&p->epochs, l->start);
     if (p->snapshot_count) {
         int64_t newest = p->snapshots[p->snapshot_count - 1], base = p->segments[0]->base;
@@ -132,8 +130,9 @@ static void start_durable(struct log_request *r, int error)
         while ((link = ferry_list_pop_front(&p->start_waiting)) != NULL)
             ferry_list_push_back(&p->start_marking, link);
         p->start_marked = true;
+        log_hold(p->log);
         log_dir_mark(p->log->dir, LOG_MARK_START, &p->start_mark);
-    } else if (!p->gone) {
+    } else if (!p->gone && error == FERRY_OK) {
         log_drop_old(p->log); /* only now: a crash must not bring back part of it */
     }
     while ((link = ferry_list_pop_front(&ready)) != NULL) {
@@ -239,7 +238,12 @@ static void cut_done(struct log *l, int error)
         log_dir_go_offline(l->dir, "a log could not be cut back");
         error = LOG_STORAGE_ERROR;
     } else {
+        for (size_t i = 0; i < p->expected_count; i++)
+            log_producers_expect(&p->producers, p->expected[i].producer_id, p->expected[i].epoch,
+                                 p->expected[i].sequence, l->dir->files->wall);
+        p->expected_count = 0;
         log_dir_mark(l->dir, LOG_MARK_RECOVERY, NULL);
+        log_append_fail_beyond(l);
         log_moved(l);
     }
     log_task_end(l, error);
@@ -291,8 +295,16 @@ static void cut_step(struct log_cutting *c)
         return;
     }
     int64_t end = c->end;
+    if (c->keep) {
+        log_epochs_cut_end(&p->epochs, end);
+    } else {
+        log_epochs_cut_end(&p->epochs, INT64_MIN);
+        log_snapshots_drop(l, INT64_MAX, INT64_MAX);
+        l->start = l->high_watermark = l->end = p->next = end;
+        l->flushed = l->flushed < end ? l->flushed : end;
+        p->marks->high_watermark = end;
+    }
     cutting_free(c);
-    log_epochs_cut_end(&p->epochs, end);
     p->epochs_dirty = true;
     log_recover(l, end, cut_done);
 }
@@ -305,8 +317,11 @@ static void mark_lowered(struct log_request *r, int error)
         cut_step(c);
         return;
     }
+    /* Nothing was cut yet. The marks in memory are lower than they need be: that costs a longer scan. */
+    if (!c->keep)
+        l->private->marks->start = l->start;
     cutting_free(c);
-    cut_done(l, error);
+    log_task_end(l, error);
 }
 
 /* Lowers the recovery point durably, where it must be, then goes on to cut. */
@@ -396,19 +411,13 @@ static void run_truncate(struct log *l, int64_t offset)
 
 static void run_truncate_all(struct log *l, int64_t offset)
 {
-    struct log_private *p = l->private;
     struct log_cutting *c = cutting_new(l);
     if (!c) {
         log_task_end(l, FERRY_E_NOMEM);
         return;
     }
     c->end = offset;
-    l->start = l->high_watermark = l->end = p->next = offset;
-    p->marks->start = p->marks->high_watermark = offset;
-    if (l->flushed > offset)
-        l->flushed = offset;
-    log_epochs_cut_end(&p->epochs, INT64_MIN);
-    log_snapshots_drop(l, INT64_MAX, INT64_MAX);
+    l->private->marks->start = offset;
     cut_begin(c);
 }
 

@@ -563,8 +563,11 @@ static void close_next(struct log_dir *dir)
 
 void log_dir_log_closed(struct log_dir *dir)
 {
-    if (dir->private->closing && dir->private->closer && ferry_list_empty(&dir->logs))
-        close_next(dir);
+    struct log_dir_private *p = dir->private;
+    if (!p->closing || p->logs_closed || !ferry_list_empty(&dir->logs))
+        return;
+    p->logs_closed = true;
+    close_next(dir);
 }
 
 static void one_closed(struct log_request *r, int error)

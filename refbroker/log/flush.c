@@ -52,9 +52,15 @@ void log_checkpoint_take(struct log *l)
     p->checkpoint_offset = p->next;
     p->checkpoint_bytes = 0;
     p->checkpoint_state = LOG_CHECKPOINT_WAITING;
-    /* Entries that were lost would make the next scan begin before the recovery point. */
-    log_index_flush(&log_active(l)->offsets);
-    log_index_flush(&log_active(l)->times);
+    /* The scan after a crash begins at an index entry below the recovery point and believes the times up to there, so
+     * both index files are to be on disk as far as they go now. */
+    struct log_segment *s = log_active(l);
+    p->mark_segment = s;
+    p->mark_offsets = log_index_count(&s->offsets) * s->offsets.entry;
+    p->mark_times = log_index_count(&s->times) * s->times.entry;
+    p->index_tried = false;
+    log_index_flush(&s->offsets);
+    log_index_flush(&s->times);
     if (p->flush_goal < p->next)
         p->flush_goal = p->next;
 }
@@ -214,9 +220,11 @@ static void begin(struct log *l, enum log_flush_stage stage)
         log_files_sync_dir(f, &p->flush_op, ".");
         break;
     case LOG_FLUSH_OFFSETS:
+        p->flush_size = s->offsets.size;
         log_file_sync(&s->offsets.file, &p->flush_op);
         break;
     case LOG_FLUSH_TIMES:
+        p->flush_size = s->times.size;
         log_file_sync(&s->times.file, &p->flush_op);
         break;
     default:
@@ -281,11 +289,17 @@ static enum log_flush_stage next_stage(struct log *l, enum log_flush_stage stage
         p->root_named = true;
         return LOG_FLUSH_IDLE;
     case LOG_FLUSH_OFFSETS:
+        s->offsets.synced = p->flush_size;
         return LOG_FLUSH_TIMES;
     case LOG_FLUSH_TIMES:
-        return LOG_FLUSH_INDEX_NAMES;
+        s->times.synced = p->flush_size;
+        if (!s->index_named)
+            return LOG_FLUSH_INDEX_NAMES;
+        s->indexes_synced = !p->flush_by_mark;
+        return LOG_FLUSH_IDLE;
     case LOG_FLUSH_INDEX_NAMES:
-        s->indexes_synced = true;
+        s->index_named = true;
+        s->indexes_synced = !p->flush_by_mark;
         return LOG_FLUSH_IDLE;
     default:
         FERRY_UNREACHABLE();
@@ -325,32 +339,51 @@ static struct log_segment *unsynced_indexes(const struct log *l, int64_t offset)
     return NULL;
 }
 
-static void pump_checkpoint(struct log *l)
+/* The index files cannot be written: so be it, a start after a crash scans from the last recovery point. */
+static void give_up_checkpoint(struct log *l)
 {
     struct log_private *p = l->private;
-    struct log_segment *s;
+    log_say(l, LOG_WARN, "index files cannot be written; no recovery point at %lld",
+            (long long)p->checkpoint_offset);
+    p->broken |= p->closing;
+    log_checkpoint_cancel(l);
+    log_later(l);
+}
+
+/* True: a sync has begun. */
+static bool pump_checkpoint(struct log *l)
+{
+    struct log_private *p = l->private;
     if (p->checkpoint_state != LOG_CHECKPOINT_WAITING || l->flushed < p->checkpoint_offset ||
         p->epochs_dirty || p->epochs_saving || !ferry_list_empty(&p->unlinking))
-        return;
-    s = unsynced_indexes(l, p->checkpoint_offset);
+        return false;
+    struct log_segment *s = unsynced_indexes(l, p->checkpoint_offset);
+    bool ready = s && log_index_flushed(&s->offsets) && log_index_flushed(&s->times);
+    p->flush_by_mark = !s;
+    if (!s && (s = p->mark_segment) != NULL) {
+        ready = s->offsets.size >= p->mark_offsets && s->times.size >= p->mark_times;
+        if (s->offsets.synced >= p->mark_offsets && s->times.synced >= p->mark_times)
+            s = NULL;
+    }
     if (!s) {
         save_checkpoint(l);
-        return;
+        return false;
     }
-    if (!log_index_flushed(&s->offsets) || !log_index_flushed(&s->times)) {
-        /* A failed write of an index costs scans, not data: it is given up when it does not work
-         * now. */
-        if (!s->offsets.writing && !s->times.writing && s->index_tried) {
-            s->indexes_synced = true;
-            log_later(l);
-        }
-        s->index_tried = true;
-        log_index_flush(&s->offsets);
-        log_index_flush(&s->times);
-        return;
+    if (ready) {
+        p->flush_segment = s;
+        begin(l, LOG_FLUSH_OFFSETS);
+        return true;
     }
-    p->flush_segment = s;
-    begin(l, LOG_FLUSH_OFFSETS);
+    if (s->offsets.writing || s->times.writing)
+        return false;
+    if (p->index_tried) {
+        give_up_checkpoint(l);
+        return false;
+    }
+    p->index_tried = true;
+    log_index_flush(&s->offsets);
+    log_index_flush(&s->times);
+    return false;
 }
 
 void log_flush_pump(struct log *l)
@@ -363,6 +396,8 @@ void log_flush_pump(struct log *l)
     if (p->unflushed_records >= l->config.flush_messages && p->flush_goal < l->end)
         p->flush_goal = l->end;
     int64_t goal = p->flush_goal < l->end ? p->flush_goal : l->end;
+    if (pump_checkpoint(l))
+        return;
     if (l->flushed < goal) {
         size_t i = log_segment_find(l, l->flushed);
         p->flush_segment = p->segments[i];
@@ -375,9 +410,7 @@ void log_flush_pump(struct log *l)
             return;
         }
         begin(l, LOG_FLUSH_DATA);
-        return;
     }
-    pump_checkpoint(l);
 }
 
 void log_flush(struct log *l, struct log_request *r)
@@ -397,6 +430,7 @@ void log_flush_for_close(struct log *l)
     struct log_private *p = l->private;
     log_segment_seal(log_active(l));
     p->flush_goal = p->next;
+    p->epochs_retry = 0;
     log_checkpoint_cancel(l);
     if (p->recovery_point < p->next || p->snapshot_count == 0 ||
         p->snapshots[p->snapshot_count - 1] < p->next)

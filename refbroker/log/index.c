@@ -64,7 +64,6 @@ void log_index_flush(struct log_index *x)
     x->tail_len = 0;
     x->tail_cap = cap;
     x->writing = true;
-    x->on_disk = false;
     x->op.done = written;
     log_file_write(&x->file, &x->op, x->size, x->flight, x->flight_len);
 }

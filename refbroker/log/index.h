@@ -20,6 +20,7 @@ struct log_segment;
 
 struct log_index {
     struct log_file file;
+    uint64_t synced;        /* bytes that are on disk */
     uint64_t size;          /* bytes in the file that are known to be good */
     uint8_t *tail, *flight; /* entries not written yet; being written */
     size_t tail_len, tail_cap, flight_len, flight_cap;
@@ -27,7 +28,6 @@ struct log_index {
     uint8_t entry;                      /* bytes of one */
     bool has_last, writing;
     bool paused;  /* nothing is written for now */
-    bool on_disk; /* everything in the file is synced */
     bool suspect; /* an entry led nowhere: not used any more, built anew at the next opening */
     struct log_op op;
     struct log_segment *segment;            /* its owner's */

@@ -70,7 +70,7 @@ struct log_segment {
     bool times_known; /* max_timestamp is right; else it is to be read from the time index */
     bool held;        /* file is pinned open: the active segment, until it is flushed */
     bool named;       /* its names survive a crash */
-    bool indexes_synced, index_tried, doomed;
+    bool indexes_synced, index_named, doomed;
 };
 
 struct log_near {
@@ -122,7 +122,14 @@ struct log_private {
     ferry_nsec dirty_since; /* FERRY_NEVER: nothing is unflushed */
     bool root_named;
 
+    bool flush_by_mark;  /* the index files are synced for a checkpoint, not as a whole */
+    uint64_t flush_size; /* of the index file being synced */
+
     enum log_checkpoint_state checkpoint_state;
+    struct log_segment
+        *mark_segment; /* active when the checkpoint was taken, with so much in its index files */
+    uint64_t mark_offsets, mark_times;
+    bool index_tried;
     uint64_t checkpoint_bytes; /* appended since the last one */
     int64_t checkpoint_offset;
     uint8_t *checkpoint_data;
@@ -139,6 +146,12 @@ struct log_private {
         uint8_t *data;
     } page; /* the offset index page used last */
     struct log_request repair;
+    struct log_expected {
+        int64_t producer_id;
+        int32_t sequence;
+        int16_t epoch;
+    } * expected; /* batches whose write failed, until the repair is done */
+    size_t expected_count, expected_cap;
     struct log_request
         start_mark; /* log start being made durable for start_marking; start_waiting come after */
     struct ferry_link start_marking, start_waiting;
@@ -166,7 +179,7 @@ struct log_dir_private {
     struct log_save marker;
     struct log_op later;
     int closing_mark;
-    bool closing, unclean;
+    bool closing, unclean, logs_closed;
 };
 
 /* ---- log.c ---- */
@@ -201,6 +214,8 @@ void log_say(struct log *, enum log_level, const char *format, ...)
 int log_roll(struct log *);
 void log_append_run_queue(struct log *);
 void log_append_finish(struct log_append *, int error);
+/* Appends that wait for an end that is gone fail. */
+void log_append_fail_beyond(struct log *);
 /* Appends that wait for a stable end get their answer. */
 void log_append_release(struct log *);
 

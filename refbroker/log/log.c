@@ -50,29 +50,33 @@ static void opened(struct log *l, int error)
     log_pump(l);
 }
 
-/* Appends under way when the node is freed without a word: they are told nothing, their memory is given back. */
-static void drop_appends(struct ferry_link *list)
+/* Appends that are never answered: their memory is their owner's, the reference of the slab ours. */
+static void drop_appends(struct ferry_link *head)
 {
-    struct ferry_link *it;
-    while (list->next && (it = ferry_list_pop_front(list)))
-        ferry_slab_unref(FERRY_CONTAINER(it, struct log_append, private.link)->private.slab);
+    struct ferry_link *link;
+    while (head->next && (link = ferry_list_pop_front(head)) != NULL) {
+        struct log_append *a = FERRY_CONTAINER(link, struct log_append, private.link);
+        ferry_slab_unref(a->private.slab);
+        a->private.slab = NULL;
+    }
 }
 
 static void log_free(struct log *l)
 {
     struct log_private *p = l->private;
     if (p) {
+        for (size_t i = 0; i < p->count; i++)
+            log_segment_destroy(p->segments[i]);
         drop_appends(&p->inflight);
         drop_appends(&p->queued);
         drop_appends(&p->waiting);
-        for (size_t i = 0; i < p->count; i++)
-            log_segment_destroy(p->segments[i]);
         log_recover_free(l);
         log_seek_drop_all(l);
         log_cut_free(l);
         log_producers_clear(&p->producers);
         log_epochs_free(&p->epochs);
         log_near_clear(l);
+        ferry_free(p->expected);
         ferry_free(p->segments);
         ferry_free(p->snapshots);
         ferry_free(p->checkpoint_data);

@@ -88,7 +88,8 @@ void log_dir_schedule(struct log_dir *, ferry_msec retention_check_ms, ferry_mse
 /* A clean stop: every log is flushed and its producer state saved, checkpoints and the marker are
  * written. Appends made after this call fail. */
 void log_dir_close(struct log_dir *, struct log_request *);
-/* Frees all memory, logs included, without a further action. */
+/* Frees all memory, logs included, without a further action. Appends under way are not answered; they must still be
+ * there. */
 void log_dir_free(struct log_dir *);
 
 /* ---- a partition ---- */

@@ -61,7 +61,7 @@ int log_producers_check(const struct log_producers *ps, const struct ferry_batch
         }
     }
     const struct log_producer_batch *newest = log_producer_batch_at(p, 0);
-    int32_t expected = newest ? sequence_add(newest->last_sequence, 1) : 0;
+    int32_t expected = newest ? sequence_add(newest->last_sequence, 1) : p->next;
     return b->base_sequence == expected ? FERRY_OK : LOG_OUT_OF_ORDER_SEQUENCE;
 }
 
@@ -98,6 +98,8 @@ static void set_epoch(struct log_producer *p, int16_t epoch)
         p->epoch = epoch;
         p->count = 0;
     }
+    p->next = 0;
+    p->expecting = false;
 }
 
 /* A transaction's end. */
@@ -140,6 +142,18 @@ int log_producers_add(struct log_producers *ps, const struct ferry_batch *b, int
     if (ferry_batch_is_transactional(b) && p->txn_first_offset < 0)
         p->txn_first_offset = base_offset;
     return FERRY_OK;
+}
+
+void log_producers_expect(struct log_producers *ps, int64_t id, int16_t epoch, int32_t sequence,
+                          int64_t wall)
+{
+    struct log_producer *p = find(ps, id);
+    if (p || !(p = find_or_add(ps, id)))
+        return;
+    p->epoch = epoch;
+    p->next = sequence;
+    p->expecting = true;
+    p->touched = wall;
 }
 
 void log_producers_expire(struct log_producers *ps, int64_t wall, int64_t expiry_ms)
@@ -187,7 +201,7 @@ uint8_t *log_producers_save(const struct log_producers *ps, size_t *len)
     size_t count = 0;
     for (size_t at = 0; (e = ferry_map_next(&ps->map, &at)) != NULL;) {
         const struct log_producer *p = e->value;
-        count += p->count ? p->count : 1;
+        count += p->expecting ? 0 : p->count ? p->count : 1;
     }
     *len = SNAPSHOT_HEAD + count * SNAPSHOT_ENTRY;
     uint8_t *data = ferry_alloc(*len), *to = data + SNAPSHOT_HEAD;
@@ -197,7 +211,7 @@ uint8_t *log_producers_save(const struct log_producers *ps, size_t *len)
     ferry_put32(data + 6, (uint32_t)count);
     for (size_t at = 0; (e = ferry_map_next(&ps->map, &at)) != NULL;) {
         const struct log_producer *p = e->value;
-        if (p->count == 0)
+        if (p->count == 0 && !p->expecting)
             to = put_entry(to, p, &none);
         for (unsigned n = p->count; n-- > 0;)
             to = put_entry(to, p, log_producer_batch_at(p, n));

@@ -28,6 +28,8 @@ struct log_producer {
     int32_t coordinator_epoch;
     int16_t epoch; /* -1: none yet */
     uint8_t count, newest;
+    bool expecting; /* nothing of it is in the log; its first batch failed and must come again */
+    int32_t next;   /* sequence expected of one without batches */
     struct log_producer_batch batches[LOG_PRODUCER_BATCHES]; /* a ring */
 };
 
@@ -49,6 +51,10 @@ int log_producers_check(const struct log_producers *, const struct ferry_batch *
  * or FERRY_E_NOMEM. */
 int log_producers_add(struct log_producers *, const struct ferry_batch *, int64_t base_offset,
                       int64_t wall);
+/* A batch of it could not be written. If it is not known otherwise, it may not go on behind that batch: those that it has
+ * under way already must not find a place before it. Not saved. */
+void log_producers_expect(struct log_producers *, int64_t id, int16_t epoch, int32_t sequence,
+                          int64_t wall);
 /* Forgets producers without an open transaction that were silent for longer than expiry_ms. */
 void log_producers_expire(struct log_producers *, int64_t wall, int64_t expiry_ms);
 void log_producers_clear(struct log_producers *);

@@ -256,6 +256,7 @@ static void read_index(struct log_opening *o, struct log_index *x, uint64_t size
 /* ---- the scan ---- */
 
 static void bad_batch(struct log_opening *o, const char *why);
+static void cut_here(struct log_opening *o, const char *why);
 
 static void scan_segment(struct log_opening *o)
 {
@@ -271,8 +272,30 @@ static void scan_segment(struct log_opening *o)
     read_on(o);
 }
 
+/* The log start was moved durably, the records before it were lost: offsets below it are not given out again. */
+static int begin_at_start(struct log_opening *o, int64_t start)
+{
+    struct log_segment *s = log_segment_new(o->log, start, true);
+    if (!s)
+        return FERRY_E_NOMEM;
+    log_say(o->log, LOG_WARN, "ends at %lld, before its start %lld: it begins anew there",
+            (long long)o->expected, (long long)start);
+    while (o->count)
+        log_segment_destroy(o->segments[--o->count]);
+    o->segments[o->count++] = s;
+    o->expected = start;
+    o->first_scanned = 0;
+    o->cut = true;
+    return FERRY_OK;
+}
+
 static void scan_ended(struct log_opening *o)
 {
+    int64_t start = o->log->private->marks->start;
+    if (start > o->expected && begin_at_start(o, start) != FERRY_OK) {
+        log_recover_end(o, FERRY_E_NOMEM);
+        return;
+    }
     if (o->use_behind && o->snapshot_offset >= 0 && !o->merged &&
         log_producers_merge(&o->behind, &o->producers) != FERRY_OK) {
         log_recover_end(o, FERRY_E_NOMEM);
@@ -289,14 +312,11 @@ static void scan_ended(struct log_opening *o)
     fix_next(o);
 }
 
-static void cut_here(struct log_opening *o, const char *why);
-
-/* Behind the recovery point a segment's bytes may be gone while those of the next are there. Cleaning leaves the same
- * holes. */
+/* A segment's last bytes may be gone while those of the next one are there. Cleaning leaves the same holes, but only in
+ * what is behind the recovery point. */
 static bool lost_its_end(const struct log_opening *o)
 {
-    return o->expected >= o->check_from && !o->log->config.cleanup_compact &&
-           o->expected < o->segments[o->at + 1]->base;
+    return o->expected >= o->check_from && o->expected < o->segments[o->at + 1]->base;
 }
 
 static void next_segment(struct log_opening *o)
@@ -521,14 +541,22 @@ static bool fix_segment(struct log_opening *o, struct log_segment *s,
     return false;
 }
 
-/* Unlinks the files of segments that are no longer part of the log, one each call. True: one has
+static bool is_kept(const struct log_opening *o, int64_t base)
+{
+    for (size_t i = 0; i < o->count; i++)
+        if (o->segments[i]->base == base)
+            return true;
+    return false;
+}
+
+/* Unlinks the files of segments that are no longer part of the log, youngest first, one each call. True: one has
  * begun. */
 static bool fix_names(struct log_opening *o)
 {
     static const char *const suffixes[] = {".log", ".index", ".timeindex", ".txnindex"};
-    while (o->count < o->found_count) {
+    while (o->found_count > 0) {
         struct log_found_segment *f = &o->found[o->found_count - 1];
-        if (o->fix_step >= 4) {
+        if (o->fix_step >= 4 || is_kept(o, f->base)) {
             o->fix_step = 0;
             o->found_count--;
             continue;

@@ -86,6 +86,8 @@ static void near_forget(struct log *l, const struct log_segment *s)
     for (size_t i = 0; p->near && i < LOG_NEAR; i++)
         if (p->near[i].segment == s)
             p->near[i].segment = NULL;
+    if (p->mark_segment == s)
+        p->mark_segment = NULL;
     if (p->page.segment == s)
         p->page.segment = NULL;
 }

@@ -97,6 +97,10 @@ bool bench_step(struct bench *b)
     p.action.part_first = 0;
     b->executed++;
     bool any = sim_disk_execute(b->disk, &p.action, p.parts, &ev);
+    if (b->trace)
+        printf("# action %d file %u.%u %s at %llu: %d %llu\n", p.action.type, p.action.who.slot,
+               p.action.who.gen, p.path, (unsigned long long)p.action.offset, any ? ev.status : 0,
+               any ? (unsigned long long)ev.count : 0);
     if (!any)
         return true;
     b->now += 1000;
