@@ -1,7 +1,7 @@
 # Test programs speak TAP; tests/run.sh runs them with everything else (tests/stages).
 noinst_LTLIBRARIES += libtap.la
 libtap_la_SOURCES = %D%/lib/tap.c %D%/lib/tap.h
-EXTRA_DIST += %D%/run.sh %D%/stages %D%/lint %D%/kafka
+EXTRA_DIST += %D%/run.sh %D%/stages %D%/lint %D%/kafka %D%/bench
 include tests/unit/base.mk
 include tests/unit/drive.mk
 include tests/unit/sim.mk

@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The figures of the benchmark: what is run, and which number of it is the figure. Called by run.sh, which see."""
+import argparse
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+
+from servers import Kafka, Refbroker, Sink
+
+REPS = int(os.environ.get("BENCH_REPS", "5"))
+SCALE = float(os.environ.get("BENCH_SCALE", "1"))  # of record counts and megabytes, for a quick look
+TOPIC = "bench"
+ALIKE = ["-X", "acks=all", "-X", "enable.idempotence=true", "-X", "linger.ms=5", "-X", "batch.size=1000000"]
+
+# name: unit, whether more is better, bar as (which value, comparison, number); the figure's function is found by group
+FIGURES = {}
+GROUPS = []
+
+
+def group(**names):
+    """Registers a function that measures the figures named, each with (unit, more_is_better, bar)."""
+    def add(function):
+        GROUPS.append((function, list(names)))
+        FIGURES.update(names)
+        return function
+    return add
+
+
+def show(name, ferry, peer):
+    """Prints one figure; ferry and peer are lists of runs, or None where there is no such side."""
+    unit, more, bar = FIGURES[name]
+    f, p = statistics.median(ferry), statistics.median(peer)
+    ratio = (f / p if more else p / f) if f and p else float("nan")
+    print(f"figure={name} ferry={f:.6g} peer={p:.6g} ratio={ratio:.3g} unit={unit}", flush=True)
+    if bar:
+        what, sign, number = bar
+        value = ratio if what == "ratio" else f
+        if (value < number) if sign == ">=" else (value > number):
+            print(f"# {name} misses its bar: {what} {sign} {number}; it is {value:.4g}", flush=True)
+
+
+def remark(text):
+    print(f"# {text}", flush=True)
+
+
+class Tools:
+    def __init__(self, a):
+        self.bin, self.build, self.kafka = a.bin, os.path.abspath(a.build), a.kafka
+
+    def run(self, program, *arguments, timeout=120):
+        """Runs one of the bench's programs; returns its key=value words, numbers as float."""
+        out = subprocess.run([f"{self.bin}/{program}", *map(str, arguments)], capture_output=True, text=True, timeout=timeout,
+                             check=False)
+        if out.returncode:
+            raise RuntimeError(f"{program} {' '.join(map(str, arguments))}: status {out.returncode}: {out.stderr[-300:]}")
+        values = {}
+        for word in out.stdout.split():
+            key, eq, value = word.partition("=")
+            try:
+                if eq:
+                    values[key] = float(value.rstrip(")"))
+            except ValueError:
+                pass
+        return values
+
+
+def scaled(n):
+    return max(1, int(n * SCALE))
+
+
+# -- The broker beside Apache Kafka --
+
+
+def fill(t, server):
+    t.run("probe", "fill", server.address, TOPIC, 4, scaled(1024))
+
+
+def ready_once(t, server, *flags):
+    return t.run("probe", "ready", *flags, server.port, TOPIC, *server.command())["ready_ms"]
+
+
+@group(broker_ready=("ms", False, ("ferry", "<=", 20)))
+def broker_ready(t):
+    """From exec to an acknowledged Produce and a Fetch at the end of a log of 1 GB, after a clean stop."""
+    values = {}
+    with Refbroker(t) as r, Kafka(t) as k:
+        for server in (r, k):
+            fill(t, server)
+            server.stop()
+        os.sync()
+        for _ in range(REPS):
+            for server in (r, k):
+                values.setdefault(server.name, []).append(ready_once(t, server))
+    show("broker_ready", values["ferry"], values["kafka"])
+
+
+@group(broker_ready_crash=("ms", False, ("ferry", "<=", 100)))
+def broker_ready_crash(t):
+    """The same after SIGKILL straight after the log was written; every run starts on a copy of that crash's data."""
+    values = {}
+    with Refbroker(t) as r, Kafka(t) as k:
+        for server in (r, k):
+            fill(t, server)
+            server.kill()
+            os.rename(server.data, server.data + ".crash")
+        for _ in range(REPS):
+            for server in (r, k):
+                shutil.copytree(server.data + ".crash", server.data)
+                os.sync()
+                values.setdefault(server.name, []).append(ready_once(t, server, "-k"))
+                shutil.rmtree(server.data)
+    show("broker_ready_crash", values["ferry"], values["kafka"])
+
+
+@group(broker_rss_idle=("MiB", False, ("ferry", "<=", 6)), broker_rss_loaded=("MiB", False, ("ferry", "<=", 64)))
+def broker_rss(t):
+    """RssAnon when the broker has just become ready, and after librdkafka has produced and consumed 1 GB. One run each."""
+    idle, loaded, count = {}, {}, scaled(10_000_000)
+    for make in (Refbroker, Kafka):
+        with make(t) as server:
+            idle[server.name] = server.rss()
+            t.run("kbench", "-M", "produce", "-b", server.address, "-n", count, "-s", 100, *ALIKE)
+            t.run("kbench", "-M", "consume", "-b", server.address, "-n", count, "-P", 4, "-a", "batch", "-s", 100,
+                  "-X", "fetch.queue.backoff.ms=0")
+            loaded[server.name] = server.rss()
+    show("broker_rss_idle", [idle["ferry"]], [idle["kafka"]])
+    show("broker_rss_loaded", [loaded["ferry"]], [loaded["kafka"]])
+
+
+@group(broker_cpu=("us/record", False, ("ferry", "<=", 0.1)))
+def broker_cpu(t):
+    """User and system time of the broker per record of 100 bytes that librdkafka produces; a first run warms both up."""
+    values = {"ferry": [], "kafka": []}
+    with Refbroker(t) as r, Kafka(t) as k:
+        for rep in range(REPS + 1):
+            for server in (r, k):
+                count, before = scaled(2_000_000), server.cpu()
+                t.run("kbench", "-M", "produce", "-b", server.address, "-n", count, "-s", 100, *ALIKE)
+                if rep:
+                    values[server.name].append((server.cpu() - before) / count * 1e6)
+    show("broker_cpu", values["ferry"], values["kafka"])
+
+
+@group(broker_p50=("us", False, ("ratio", ">=", 2)), broker_p99=("us", False, None),
+       broker_p50_sink=("us", False, None), broker_p99_sink=("us", False, ("ratio", ">=", 1 / 1.5)))
+def broker_latency(t):
+    """From produce to report with librdkafka as the client, 1,000 records/s, linger 0; the *_sink lines have the sink as
+    the peer, which does next to nothing: the price of being a broker."""
+    runs = {"ferry": [], "kafka": [], "sink": []}
+    with Refbroker(t) as r, Kafka(t) as k, Sink(t) as s:
+        for _ in range(REPS):
+            for server in (r, k, s):
+                runs[server.name].append(t.run("kbench", "-M", "latency", "-b", server.address, "-n", scaled(3000), "-R", 1000,
+                                               "-s", 100, "-X", "linger.ms=0", "-X", "acks=all"))
+    for p in ("p50", "p99"):
+        by = {name: [v[p + "_us"] for v in of] for name, of in runs.items()}
+        show("broker_" + p, by["ferry"], by["kafka"])
+        show(f"broker_{p}_sink", by["ferry"], by["sink"])
+
+
+def main():
+    a = argparse.ArgumentParser()
+    a.add_argument("--list", action="store_true")
+    a.add_argument("--bin")
+    a.add_argument("--build")
+    a.add_argument("--kafka")
+    a.add_argument("names", nargs="*")
+    a = a.parse_args()
+    if a.list:
+        print("\n".join(FIGURES))
+        return 0
+    wanted = [(f, names) for f, names in GROUPS if not a.names or any(w in n for w in a.names for n in names)]
+    if not wanted:
+        print(f"no figure has {' or '.join(a.names)} in its name; --list prints them", file=sys.stderr)
+        return 2
+    failed = 0
+    for function, names in wanted:
+        try:
+            function(Tools(a))
+        except (RuntimeError, OSError, KeyError, subprocess.SubprocessError) as e:
+            remark(f"failed: {', '.join(names)}: {e}")
+            failed = 1
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,47 @@
+#!/bin/sh
+# The benchmarks: libferry beside librdkafka, refbroker beside Apache Kafka, in one run on this machine.
+#
+#   sh tests/bench/run.sh [NAME...]     every figure, or those whose name contains a NAME
+#   sh tests/bench/run.sh --list        the names
+#
+# One line a figure: figure=NAME ferry=X peer=Y ratio=R unit=U; R > 1 is always "Ferry better". Lines that start with #
+# are remarks. Every value is the median of BENCH_REPS (5) runs, the two sides in turn. Exit 0 if every figure came out.
+#
+# librdkafka is the newest one: the library inside PyPI's confluent-kafka wheel, compiled against Debian's headers.
+# BENCH_CACHE (~/.cache/ferry-bench) keeps it and the programs; remove it to fetch anew. FERRY_BUILD is the build of the
+# tree (build), made with default configure flags if it is not there.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+top=$(cd "$here/../.." && pwd)
+build=${FERRY_BUILD:-$top/build}
+cache=${BENCH_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/ferry-bench}
+CC=${CC:-cc}
+[ "${1:-}" != --list ] || exec python3 "$here/figures.py" --list
+[ -n "${FERRY_TOP:-}" ] || sh "$top/packaging/deps.sh" tests
+[ -x "$build/refbroker/refbroker" ] || sh "$top/packaging/build.sh" "$build"
+mkdir -p "$cache/bin"
+
+fetch_librdkafka() {
+    [ ! -f "$cache/wheel/.complete" ] || return 0
+    rm -rf "$cache/wheel"
+    python3 -m venv "$cache/venv" &&
+        "$cache/venv/bin/pip" -q download --no-deps --only-binary :all: -d "$cache/wheel" confluent-kafka &&
+        (cd "$cache/wheel" && python3 -m zipfile -e ./*.whl .) &&
+        touch "$cache/wheel/.complete"
+}
+
+compile() {  # OUTPUT SOURCE ARGUMENT...: into the cache, if a source is newer
+    out=$cache/bin/$1 source=$here/$2
+    shift 2
+    [ "$out" -nt "$source" ] || $CC -O2 -o "$out" "$source" "$@"
+}
+
+case $($CC -dumpmachine) in x86_64*) sse=-msse4.2 ;; *) sse= ;; esac
+compile probe probe.c
+compile sinkbroker sinkbroker.c $sse -DHAVE_LZ4 -DHAVE_ZSTD -lz -llz4 -lzstd
+fetch_librdkafka >&2 || { echo "run: librdkafka could not be fetched from PyPI" >&2; exit 1; }
+library=$(ls "$cache"/wheel/confluent_kafka.libs/librdkafka-*.so*)
+compile kbench kbench.c "$library" -Wl,-rpath,"$(dirname "$library")" -Wl,--allow-shlib-undefined -lpthread
+$CC -O2 -I"$top/libclient/include" -o "$cache/bin/fbench" "$here/fbench.c" "$build/.libs/libferry.so" \
+    -Wl,-rpath,"$build/.libs" -lpthread
+exec python3 "$here/figures.py" --bin "$cache/bin" --build "$build" --kafka "$top/tests/kafka/kafka" "$@"
