@@ -518,14 +518,12 @@ static void lost_memory_is_survived(void)
 {
     int survived = 0;
     for (uint64_t n = 1; n < 700; n += n < 200 ? 1 : 7) {
-        uint64_t accepted = 0;
         bool ok[40] = {false};
         sink_init(&s, "batch.size=300\nlinger.ms=1\ncompression.type=lz4\n", REPORTS, 1, 2);
         if (!s.puppet.dead) {
             ferry_mem_fail_after(n);
             for (uint64_t i = 0; i < 40 && !s.puppet.dead; i++) {
                 ok[i] = sink_send(&s, 0, (int32_t)(i & 1), i) == 0;
-                accepted += ok[i];
                 if (i == 10)
                     sink_reveal(&s);
                 if (i % 7 == 6)
