@@ -2,7 +2,7 @@
 # Installs from Debian what is missing: `deps.sh build` what a build needs, `deps.sh tests` what the tests need too.
 # A word "package:command" is installed only where the command is missing: it may come from elsewhere.
 set -eu
-build="gcc make autoconf automake libtool pkg-config python3 zlib1g-dev liblz4-dev libzstd-dev
+build="gcc make autoconf automake libtool pkg-config python3 zlib1g-dev libsnappy-dev liblz4-dev libzstd-dev
     libc-ares-dev libjansson-dev libssl-dev"
 tests="clang:clang libclang-rt-14-dev valgrind:valgrind kcat:kcat binutils librdkafka-dev
     python3-venv openjdk-17-jdk-headless:javac maven:mvn nodejs:node npm:npm golang-go:go"

@@ -51,11 +51,10 @@ int ferry_accum_append(struct ferry_accum *a, const struct ferry_accum_record *r
         a->count == a->count_max)
         return FERRY_E_AGAIN;
     uint32_t index = a->count++;
-    if (__builtin_expect(index == 0, 0)) {
-        a->base_timestamp = a->max_timestamp = r->timestamp;
-        a->open->expires_at = INT64_MAX;
-    } else if (r->timestamp > a->max_timestamp) {
+    if (__builtin_expect(r->timestamp > a->max_timestamp, 0)) { /* so is the first one's */
         a->max_timestamp = r->timestamp;
+        if (index == 0)
+            a->base_timestamp = r->timestamp;
     }
     place->batch = a->open;
     place->index = index;
@@ -86,6 +85,7 @@ static void close_chunk(struct ferry_accum *a)
     struct ferry_chunk *k = b->last;
     uint32_t len = (uint32_t)(a->at - k->data);
     b->size += len - k->len;
+    a->total += len - k->len;
     k->len = len;
     k->count = a->count - k->first;
     b->count = a->count;
@@ -147,6 +147,7 @@ static int open_batch(struct ferry_accum *a, size_t most, int64_t now, bool forc
     b->id = c->ids ? atomic_fetch_add_explicit(c->ids, 1, memory_order_relaxed) + 1 : 0;
     a->open = b;
     a->count = 0;
+    a->max_timestamp = INT64_MIN;
     a->count_max = c->batch_records ? c->batch_records : FERRY_ACCUM_RECORDS_MAX;
     a->side = c->side;
     a->side_size = ferry_side_size(c->side);

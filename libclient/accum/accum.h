@@ -96,7 +96,8 @@ struct ferry_accum {
     const struct ferry_accum_config *config;
     struct ferry_link full; /* of struct ferry_accum_batch, oldest first */
     uint32_t full_count;
-    uint32_t hint; /* size of the last batch sealed: how large the next one's first chunk is */
+    uint64_t total; /* bytes of records ever appended, but those of the open chunk */
+    uint32_t hint;  /* size of the last batch sealed: how large the next one's first chunk is */
 };
 
 struct ferry_accum_record {

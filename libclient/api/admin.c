@@ -4,6 +4,7 @@
 #include "ferry/admin.h"
 
 #include "api/handle.h"
+#include "api/queue.h"
 #include "base/err.h"
 #include "base/mem.h"
 #include "client/admin.h"
@@ -41,7 +42,7 @@ struct ferry_admin *ferry_admin_new(int32_t kind)
     struct ferry_admin *call = ops ? ferry_zalloc(sizeof *call) : NULL;
     if (!call)
         return NULL;
-    call->command.run = ferry_admin_start;
+    call->command.run = ferry_admin_begin;
     call->kind = kind;
     call->ops = ops;
     ferry_arena_init(&call->arena, ARENA_LIMIT);
@@ -232,27 +233,93 @@ static int32_t outcome(const struct ferry_admin *call, struct ferry_error *err)
     return 0;
 }
 
+/* What cannot be run; 0 if it can, and *nothing says whether there is anything to do. */
+static int32_t prepare(struct ferry_admin *call, int32_t timeout_ms, bool *nothing,
+                       struct ferry_error *err)
+{
+    int expected = FERRY_ADMIN_NEW;
+    if ((call->ops->uses & FERRY_USES_GROUP) && !call->group.data)
+        return ferry_fail(err, FERRY_E_INVALID, "the call needs a group: ferry_admin_set_group");
+    *nothing = !call->entry_count && !(call->ops->uses & FERRY_USES_ALL);
+    if (!atomic_compare_exchange_strong(&call->state, &expected,
+                                        *nothing ? FERRY_ADMIN_DONE : FERRY_ADMIN_RUNNING))
+        return ferry_fail(err, FERRY_E_STATE, "a call runs once");
+    call->timeout = timeout_ms < 0 ? 0 : timeout_ms ? timeout_ms * FERRY_MS : 1;
+    return 0;
+}
+
 int32_t ferry_admin_run(struct ferry_admin *call, struct ferry_handle *handle, int32_t timeout_ms,
                         struct ferry_error *err)
 {
-    int expected = FERRY_ADMIN_NEW;
+    bool nothing;
+    ferry_error_clear(err);
     if (ferry_in_callback())
         return ferry_fail(err, FERRY_E_STATE,
                           "an admin call cannot be waited for inside a callback");
-    if ((call->ops->uses & FERRY_USES_GROUP) && !call->group.data)
-        return ferry_fail(err, FERRY_E_INVALID, "the call needs a group: ferry_admin_set_group");
-    if (!call->entry_count && !(call->ops->uses & FERRY_USES_ALL))
-        return 0;
-    if (!atomic_compare_exchange_strong(&call->state, &expected, FERRY_ADMIN_RUNNING))
-        return ferry_fail(err, FERRY_E_STATE, "a call runs once");
-    call->timeout = timeout_ms < 0 ? 0 : timeout_ms ? timeout_ms * FERRY_MS : 1;
+    int32_t code = prepare(call, timeout_ms, &nothing, err);
+    if (code || nothing)
+        return code;
     ferry_handle_post(handle, &call->command);
     while (!is_done(call)) {
-        int code = ferry_handle_wait(handle, NULL, is_done, call, FERRY_NEVER);
+        code = ferry_handle_wait(handle, NULL, is_done, call, FERRY_NEVER);
         if (code && !is_done(call) && code != FERRY_E_TIMED_OUT && code != FERRY_E_INTERRUPTED)
             return ferry_fail(
                 err, code,
                 "the client has ended"); /* it runs no more steps: nobody touches the call */
     }
+    return outcome(call, err);
+}
+
+/* -- Without waiting ------------------------------------------------------------------------------------ */
+
+static void drop(struct ferry_delivery *d)
+{
+    ferry_admin_free(FERRY_CONTAINER(d, struct ferry_admin, done));
+}
+
+static void deliver(struct ferry_admin *call)
+{
+    struct ferry_queue *queue = call->queue;
+    call->queue = NULL;
+    call->done = (struct ferry_delivery){.type = FERRY_DELIVERY_ADMIN, .drop = drop};
+    ferry_queue_push(queue, &call->done);
+    ferry_queue_unref(queue);
+}
+
+int32_t ferry_admin_start(struct ferry_admin *call, struct ferry_handle *handle,
+                          struct ferry_queue *queue, int32_t timeout_ms, uint64_t cookie,
+                          struct ferry_error *err)
+{
+    bool nothing;
+    ferry_error_clear(err);
+    int32_t code = prepare(call, timeout_ms, &nothing, err);
+    if (code)
+        return code;
+    call->cookie = cookie;
+    call->queue = ferry_queue_ref(queue ? queue : ferry_handle_queue(handle));
+    call->on_done = deliver;
+    if (nothing)
+        deliver(call);
+    else
+        ferry_handle_post(handle, &call->command);
+    return 0;
+}
+
+struct ferry_admin *ferry_delivery_admin(struct ferry_delivery *d)
+{
+    return d && d->type == FERRY_DELIVERY_ADMIN ? FERRY_CONTAINER(d, struct ferry_admin, done)
+                                                : NULL;
+}
+
+uint64_t ferry_admin_cookie(const struct ferry_admin *call)
+{
+    return call->cookie;
+}
+
+int32_t ferry_admin_result(const struct ferry_admin *call, struct ferry_error *err)
+{
+    ferry_error_clear(err);
+    if (atomic_load(&call->state) != FERRY_ADMIN_DONE)
+        return ferry_fail(err, FERRY_E_STATE, "the call is not done");
     return outcome(call, err);
 }

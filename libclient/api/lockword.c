@@ -1,20 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "config.h"
 
-#include "api/producer.h"
+#include "api/lockword.h"
 
 #include <linux/futex.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-/* A lock in 32 bits: 0 free, 1 taken, 2 taken and somebody may sleep on it. */
 
 static void futex(_Atomic uint32_t *word, int op, uint32_t value)
 {
     syscall(SYS_futex, (uint32_t *)(void *)word, op | FUTEX_PRIVATE_FLAG, value, NULL, NULL, 0);
 }
 
-static void __attribute__((noinline)) lock_slowly(_Atomic uint32_t *word)
+void ferry_lockword_wait(_Atomic uint32_t *word)
 {
     /* The lock is held for some hundred nanoseconds: a short look again is cheaper than sleep. */
     for (int i = 0; i < 50; i++) {
@@ -31,17 +29,17 @@ static void __attribute__((noinline)) lock_slowly(_Atomic uint32_t *word)
         futex(word, FUTEX_WAIT, 2);
 }
 
+void ferry_lockword_wake(_Atomic uint32_t *word)
+{
+    futex(word, FUTEX_WAKE, 1);
+}
+
 void ferry_lockword_lock(_Atomic uint32_t *word)
 {
-    uint32_t free = 0;
-    if (__builtin_expect(!atomic_compare_exchange_strong_explicit(
-                             word, &free, 1, memory_order_acquire, memory_order_relaxed),
-                         0))
-        lock_slowly(word);
+    ferry_lockword_take(word);
 }
 
 void ferry_lockword_unlock(_Atomic uint32_t *word)
 {
-    if (__builtin_expect(atomic_exchange_explicit(word, 0, memory_order_release) == 2, 0))
-        futex(word, FUTEX_WAKE, 1);
+    ferry_lockword_give(word);
 }

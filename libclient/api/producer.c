@@ -244,6 +244,19 @@ static void shut(struct ferry_producer *p, int32_t grace_ms)
     p->handle = NULL;
 }
 
+/* From now on nothing is accepted. */
+static void refuse(struct ferry_producer *p)
+{
+    size_t at = 0;
+    struct ferry_map_entry *e;
+    atomic_store(&p->closing, true);
+    atomic_store(&p->sender->refusing, true);
+    pthread_mutex_lock(&p->lock);
+    while ((e = ferry_map_next(&p->topics, &at)))
+        ferry_sender_set_plain(((struct ferry_topic *)e->value)->sender_topic);
+    pthread_mutex_unlock(&p->lock);
+}
+
 int32_t ferry_producer_close(struct ferry_producer *p, int32_t timeout_ms, struct ferry_error *err)
 {
     ferry_error_clear(err);
@@ -252,7 +265,7 @@ int32_t ferry_producer_close(struct ferry_producer *p, int32_t timeout_ms, struc
     if (ferry_in_callback())
         return ferry_fail(err, FERRY_E_STATE, "a producer cannot be closed from a callback");
     ferry_nsec deadline = ferry_deadline_ms(timeout_ms);
-    atomic_store(&p->closing, true);
+    refuse(p);
     int rc = flush_until(p, deadline);
     shut(p, CLOSE_GRACE_MS);
     if (rc)
@@ -265,7 +278,7 @@ void ferry_producer_free(struct ferry_producer *p)
 {
     if (!p)
         return;
-    atomic_store(&p->closing, true);
+    refuse(p);
     shut(p, 0);
     ferry_queue_close(p->queue);
     ferry_queue_unref(p->queue);
@@ -422,6 +435,7 @@ int32_t ferry_topic_set_partitioner(struct ferry_topic *t, ferry_partitioner fun
     st->partitioner_cookie = t;
     st->partitioner = function ? call_partitioner : NULL;
     ferry_lockword_unlock(&st->lock);
+    ferry_sender_set_plain(st);
     return 0;
 }
 

@@ -10,6 +10,7 @@
  *     those reports, and one for the handle itself.
  */
 #include "api/handle.h"
+#include "api/lockword.h"
 #include "api/queue.h"
 #include "client/sender.h"
 #include "ferry/producer.h"
@@ -40,10 +41,6 @@ struct ferry_producer {
     pthread_mutex_t lock;    /* of topics */
     struct ferry_map topics; /* name -> struct ferry_topic */
 };
-
-/* Lock words (api/lockword.c): a futex. */
-void ferry_lockword_lock(_Atomic uint32_t *word);
-void ferry_lockword_unlock(_Atomic uint32_t *word);
 
 void ferry_producer_unref(struct ferry_producer *);
 /* The handle, which stays until leave; NULL (nothing to leave) once the producer is closed. For calls that may run

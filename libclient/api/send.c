@@ -3,6 +3,7 @@
 
 #include "api/producer.h"
 
+#include "accum/plain.h"
 #include "base/mem.h"
 #include "drive/clock.h"
 
@@ -17,7 +18,7 @@ static int64_t wall_now(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_REALTIME_COARSE, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+    return (int64_t)t.tv_sec * 1000 + (uint32_t)t.tv_nsec / 1000000;
 }
 
 struct room {
@@ -88,23 +89,76 @@ static inline int append(struct ferry_topic *t, int32_t partition, struct ferry_
     return rc;
 }
 
+/* All but the plain way. */
+static int __attribute__((noinline))
+send_slowly(struct ferry_topic *topic, int32_t partition, struct ferry_bytes key,
+            struct ferry_bytes value, uint64_t cookie, uint32_t flags)
+{
+    struct ferry_sender_place place;
+    struct ferry_accum_record r = {.record = {.key = key, .value = value},
+                                   .timestamp = wall_now(),
+                                   .cookie = cookie,
+                                   .expires_at = INT64_MAX};
+    if (key.len > INT32_MAX || value.len > INT32_MAX || partition < -1)
+        return FERRY_E_INVALID;
+    return append(topic, partition, &r, &place, flags);
+}
+
+/* The lane of a record that goes the plain way but not to the sticky partition; NULL if it does not after all. */
+static struct ferry_lane *plain_lane(struct ferry_sender_topic *t, int32_t partition,
+                                     struct ferry_bytes key)
+{
+    struct ferry_lane_table *table = atomic_load_explicit(&t->table, memory_order_acquire);
+    if (partition == -1 && ferry_sender_pick(t, key, table->count, &partition) != FERRY_PICK_HASHED)
+        return NULL;
+    return partition >= 0 && partition < table->count ? table->lanes[partition] : NULL;
+}
+
+/* Anything else that may go the plain way. */
+static int32_t __attribute__((noinline))
+send_keyed(struct ferry_topic *topic, int32_t partition, const void *key, int32_t key_len,
+           const void *value, int32_t value_len, uint64_t cookie, uint32_t flags)
+{
+    struct ferry_sender_topic *t = topic->sender_topic;
+    struct ferry_bytes k = {key, key ? (uint32_t)key_len : 0},
+                       v = {value, value ? (uint32_t)value_len : 0};
+    struct ferry_lane *lane = NULL;
+    /* A negative size is a very large one here. */
+    if (atomic_load_explicit(&t->plain, memory_order_acquire) && k.len <= FERRY_PLAIN_MAX / 2 &&
+        v.len <= FERRY_PLAIN_MAX / 2)
+        lane = plain_lane(t, partition, k);
+    if (lane) {
+        int64_t wall = wall_now();
+        ferry_lockword_take(&lane->lock);
+        bool done = ferry_plain_append(&lane->accum, key, (uint32_t)k.len, value, (uint32_t)v.len,
+                                       wall, cookie);
+        ferry_lockword_give(&lane->lock);
+        if (done)
+            return 0;
+    }
+    return send_slowly(topic, partition, k, v, cookie, flags);
+}
+
+/* The hottest function there is: a keyless record to the sticky partition goes through it alone. */
 int32_t ferry_send(struct ferry_topic *topic, int32_t partition, const void *key, int32_t key_len,
                    const void *value, int32_t value_len, uint64_t cookie, uint32_t flags)
 {
-    struct ferry_accum_record r;
-    struct ferry_sender_place place;
-    if (__builtin_expect((key && key_len < 0) || (value && value_len < 0) || partition < -1, 0))
-        return FERRY_E_INVALID;
-    r.record.key = (struct ferry_bytes){key, key ? (size_t)key_len : 0};
-    r.record.value = (struct ferry_bytes){value, value ? (size_t)value_len : 0};
-    r.record.fields = NULL;
-    r.record.field_count = 0;
-    r.timestamp = wall_now();
-    r.cookie = cookie;
-    r.sent_at = 0;
-    r.expires_at = INT64_MAX;
-    r.receipt = 0;
-    return append(topic, partition, &r, &place, flags);
+    struct ferry_sender_topic *t = topic->sender_topic;
+    struct ferry_lane *lane = atomic_load_explicit(&t->sticky, memory_order_acquire);
+    if (__builtin_expect(
+            key || partition != -1 || !value || (uint32_t)value_len > FERRY_PLAIN_MAX / 2 ||
+                !lane ||
+                !(atomic_load_explicit(&t->plain, memory_order_acquire) & FERRY_SENDER_STICKS),
+            0))
+        return send_keyed(topic, partition, key, key_len, value, value_len, cookie, flags);
+    int64_t wall = wall_now();
+    ferry_lockword_take(&lane->lock);
+    bool done = ferry_plain_append(&lane->accum, NULL, 0, value, (uint32_t)value_len, wall, cookie);
+    ferry_lockword_give(&lane->lock);
+    if (__builtin_expect(done, 1))
+        return 0;
+    return send_slowly(topic, -1, (struct ferry_bytes){NULL, 0},
+                       (struct ferry_bytes){value, (uint32_t)value_len}, cookie, flags);
 }
 
 /* Fills the fields of a record's headers; below 0 if one of them is wrong. */

@@ -640,7 +640,7 @@ static void prepare(struct ferry_admin *call)
         ferry_admin_entry_new(call, (struct ferry_str){NULL, 0}, -1);
 }
 
-void ferry_admin_start(struct ferry_client *client, struct ferry_command *command)
+void ferry_admin_begin(struct ferry_client *client, struct ferry_command *command)
 {
     struct ferry_admin *call = (struct ferry_admin *)command;
     ferry_nsec timeout =

@@ -103,7 +103,7 @@ struct ferry_admin_filter {
 enum ferry_admin_state { FERRY_ADMIN_NEW, FERRY_ADMIN_RUNNING, FERRY_ADMIN_DONE };
 
 struct ferry_admin {
-    struct ferry_command command; /* first; run = ferry_admin_start */
+    struct ferry_command command; /* first; run = ferry_admin_begin */
     int32_t kind;
     uint32_t flags;
     const struct ferry_admin_kind_ops *ops;
@@ -129,7 +129,9 @@ struct ferry_admin {
     char text[256];
     _Atomic int state;
     void (*on_done)(struct ferry_admin *); /* inside a step; NULL: somebody looks at state */
-    void *cookie;
+    uint64_t cookie;
+    void *queue; /* api's: where it goes when it is done */
+    struct ferry_delivery done;
 };
 
 /* One request of a round. */
@@ -153,7 +155,7 @@ extern const struct ferry_admin_kind_ops ferry_admin_create_topics, ferry_admin_
 /* -- The machine (admin.c) -- */
 
 /* Runs a call: its command. state becomes DONE, and on_done is called, within its time-out. */
-void ferry_admin_start(struct ferry_client *, struct ferry_command *);
+void ferry_admin_begin(struct ferry_client *, struct ferry_command *);
 
 /* What the broker said of an entry: settles it, or keeps it pending if it may pass. text may be null. */
 void ferry_admin_outcome(struct ferry_admin *, struct ferry_admin_entry *, int32_t code,

@@ -239,6 +239,12 @@ struct ferry_broker *ferry_broker_learn(struct ferry_client *client, int32_t nod
     return b;
 }
 
+struct ferry_str ferry_broker_rack(const struct ferry_client *client, int32_t node)
+{
+    const struct ferry_broker *b = ferry_broker_find(client, node);
+    return ferry_str_of(b ? b->rack : NULL);
+}
+
 static bool have_bootstrap(const struct ferry_client *client, struct ferry_str host, int32_t port)
 {
     struct ferry_link *l, *next;

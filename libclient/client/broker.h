@@ -27,5 +27,7 @@ ferry_nsec ferry_broker_throttled_until(const struct ferry_client *, int32_t nod
 /* The finalised level of a feature such as "transaction.version", as the broker last said; -1 if it
  * did not. */
 int16_t ferry_broker_feature(const struct ferry_client *, const char *feature);
+/* The rack that metadata told of a node; data NULL: none, or no such node. Borrowed for the step. */
+struct ferry_str ferry_broker_rack(const struct ferry_client *, int32_t node);
 
 #endif

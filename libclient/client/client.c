@@ -233,9 +233,9 @@ void ferry_client_free(struct ferry_client *client)
     if (!client)
         return;
     struct ferry_actions nowhere = {0};
-    client->closing = true;
     client->out = &nowhere;
-    finish_everything(client);
+    if (client->config)
+        ferry_client_close(client);
     lose_flights(client);
     while (!ferry_list_empty(&client->core->done))
         ferry_request_run_done(client);

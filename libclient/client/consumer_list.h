@@ -18,6 +18,9 @@ int ferry_consumer_list_add(struct ferry_partition_list *, struct ferry_str topi
 /* By topic, then partition. */
 void ferry_consumer_list_sort(struct ferry_partition_list *);
 void ferry_consumer_list_clear(struct ferry_partition_list *);
+/* The index, or FERRY_E_NOT_FOUND. */
+int ferry_consumer_list_find(const struct ferry_partition_list *, struct ferry_str topic,
+                             int32_t partition);
 bool ferry_consumer_list_has(const struct ferry_partition_list *, struct ferry_str topic,
                              int32_t partition);
 

@@ -26,45 +26,53 @@ struct ferry_fetcher;
 struct ferry_fetcher_node;
 
 enum ferry_fetcher_state {
-    FERRY_FETCHER_IDLE,      /* not assigned in the core */
-    FERRY_FETCHER_COMMITTED, /* waits for the committed offset (client/offsets) */
-    FERRY_FETCHER_LOOKUP,    /* waits for ListOffsets */
+    FERRY_FETCHER_IDLE,   /* not assigned, or its first offset is still asked of the group */
+    FERRY_FETCHER_LOOKUP, /* waits for ListOffsets */
     FERRY_FETCHER_FETCHING,
-    FERRY_FETCHER_FAILED /* stands until a seek: auto.offset.reset=none, authorisation */
+    FERRY_FETCHER_FAILED /* stands until a seek: out of range with auto.offset.reset=none */
 };
 
-/* The fetcher's part of a struct ferry_consumer_part. */
+struct ferry_fetcher_entry; /* what a session's broker has of a partition */
+
+/* The fetcher's part of a struct ferry_consumer_part. Zeroed, then idle. */
 struct ferry_fetcher_part {
     enum ferry_fetcher_state state;
-    struct ferry_topic_meta *topic;  /* wanted */
-    struct ferry_fetcher_node *node; /* whose list it is in; NULL: leader unknown */
+    struct ferry_topic_meta *topic; /* wanted while not idle */
+    struct ferry_fetcher_node
+        *node; /* whose `parts` node_link is in; NULL: another list, or none */
     struct ferry_link node_link;
-    void *queue;          /* where its deliveries go; NULL: the main queue */
-    int64_t offset;       /* next to ask for; or enum ferry_offset while in LOOKUP */
-    int32_t leader_epoch; /* of the last batch before offset; -1 */
-    uint32_t epoch;       /* as of the last change heard of */
-    uint32_t asked_epoch; /* that the request in flight carries */
-    bool paused, in_flight, in_session, at_end;
-    int64_t session_offset; /* what the session's broker has */
-    int32_t session_leader_epoch;
-    int32_t replica; /* KIP-392: preferred; -1 */
+    struct ferry_fetcher_entry *entry; /* in some node's session; NULL: none */
+    void *queue;                       /* where its deliveries go; NULL: the main queue */
+    int64_t offset;                    /* next to ask for; in LOOKUP an enum ferry_offset */
+    int32_t leader_epoch;              /* of the last batch before offset; -1 */
+    uint32_t epoch;                    /* the part's as of the last change heard of */
+    bool paused, at_end, told;
+    int32_t replica; /* KIP-392: the preferred one; -1 */
     ferry_nsec replica_until, retry_at;
     unsigned tries;
+    /* The request in flight that it is in. */
+    struct ferry_fetcher_node *asked_node;
+    uint32_t asked_epoch, asked_serial;
+    int64_t asked_offset;
 };
 
 /* NULL without memory. */
 struct ferry_fetcher *ferry_fetcher_new(struct ferry_consumer_core *);
+/* Stops everything; requests in flight end by themselves. */
 void ferry_fetcher_free(struct ferry_fetcher *);
-/* Takes a partition up at `offset` (an offset or enum ferry_offset, not FERRY_OFFSET_NONE), or
- * moves it there. */
-void ferry_fetcher_start(struct ferry_fetcher *, struct ferry_consumer_part *, int64_t offset,
-                         int32_t leader_epoch);
+/* Takes a partition up at `offset` (an offset or enum ferry_offset, not FERRY_OFFSET_NONE), or moves it there. epoch: the
+   part's after the change that asks for it. 0 or FERRY_E_NOMEM. */
+int ferry_fetcher_start(struct ferry_fetcher *, struct ferry_consumer_part *, int64_t offset,
+                        int32_t leader_epoch, uint32_t epoch);
 /* Takes a partition off. */
 void ferry_fetcher_stop(struct ferry_fetcher *, struct ferry_consumer_part *);
 void ferry_fetcher_pause(struct ferry_fetcher *, struct ferry_consumer_part *, bool pause);
-/* Sends what can be sent: after changes, and when the application took what was queued. */
+/* Sends what can be sent: after changes, and when the application made room. */
 void ferry_fetcher_go(struct ferry_fetcher *);
-/* Metadata changed. */
-void ferry_fetcher_metadata(struct ferry_fetcher *);
+/* What auto.offset.reset says for the partition: EARLIEST, LATEST, or FERRY_OFFSET_NONE. */
+int64_t ferry_fetcher_reset_offset(const struct ferry_fetcher *,
+                                   const struct ferry_consumer_part *);
+/* A topic's metadata changed. */
+void ferry_fetcher_on_topic(struct ferry_fetcher *, struct ferry_topic_meta *);
 
 #endif

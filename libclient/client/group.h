@@ -2,17 +2,15 @@
 #ifndef CLIENT_GROUP_H
 #define CLIENT_GROUP_H
 /*
- * Membership of a group, whatever its protocol: classic (group_classic.c) now, KIP-848 beside it
- * later.
+ * Membership of a group, whatever its protocol: classic (group_classic.c) now, KIP-848 beside it later.
  *
- * A group tells its owner (the consumer core) what to take up and give up, and goes on when the
- * owner says it is done. It knows topics and partition numbers, no positions and no records.
+ * A group tells its owner (the consumer core) what to take up and give up, and goes on when the owner says it is done. It
+ * knows topics and partition numbers, no positions and no records.
  *
  * Invariants:
  *  1. At most one question is open: on_question is called again only after ferry_group_answered.
  *  2. Heartbeats go on while a question is open.
- *  3. generation and member_id are what a commit has to carry; generation is -1 while there is
- * none.
+ *  3. The identity is what a commit has to carry; generation is -1 while there is none.
  */
 #include "client/client.h"
 #include "client/consumer_list.h"
@@ -20,14 +18,18 @@
 
 struct ferry_group;
 
+/* All are called inside steps. */
 struct ferry_group_owner {
     /* What is asked; the list is borrowed. incremental: only the difference. */
     void (*on_question)(void *cookie, enum ferry_rebalance_kind, bool incremental,
                         const struct ferry_partition_list *);
-    /* Fills in what is owned now, with no offsets: for the subscription's metadata. 0 or
-     * FERRY_E_NOMEM. */
+    /* Adds what is owned now, for the subscription's metadata. 0 or FERRY_E_NOMEM. */
     int (*owned)(void *cookie, struct ferry_partition_list *out);
-    /* Something that the application must hear of: fatal, or to be retried (code, text). */
+    /* Counts up whenever the application polls; odd while it sits in a poll. */
+    uint64_t (*polls)(void *cookie);
+    /* max.poll.interval.ms has passed: the group is left. The owner calls ferry_group_polled at the next poll. */
+    void (*on_stalled)(void *cookie);
+    /* Something that the application must hear of. flags: FERRY_ERROR_FATAL if membership is over. */
     void (*on_error)(void *cookie, int32_t code, uint32_t flags, const char *text);
     /* ferry_group_leave is done. */
     void (*on_left)(void *cookie);
@@ -38,24 +40,22 @@ struct ferry_group_identity {
     int32_t generation;                                /* or member epoch; -1: none */
 };
 
-/* NULL without memory. The owner and its cookie outlive the group. */
+/* NULL with err filled: no memory, or an assignor that does not exist. The owner and its cookie outlive the group. */
 struct ferry_group *ferry_group_new(struct ferry_client *, const struct ferry_group_owner *,
-                                    void *cookie);
+                                    void *cookie, struct ferry_error *err);
 void ferry_group_free(struct ferry_group *);
-/* The topics to be a member for; copied. Joins, or rejoins if they changed. */
+/* The topics to be a member for; copied. Joins, or rejoins if they changed. 0 or FERRY_E_NOMEM. */
 int ferry_group_subscribe(struct ferry_group *, const struct ferry_partition_list *topics);
-/* Gives up the membership: asks to revoke what is owned, leaves, then on_left. deadline: when to
- * stop waiting. */
+/* Gives up the membership: asks to revoke what is owned, leaves, then on_left, at the deadline at the latest. */
 void ferry_group_leave(struct ferry_group *, ferry_nsec deadline);
-/* The open question is settled: what was revoked is committed and given up, what was assigned is
- * taken up. */
+/* The open question is settled: what was revoked is committed and given up, what was assigned is taken up. */
 void ferry_group_answered(struct ferry_group *);
-/* The application polled (or sits in a poll): max.poll.interval.ms counts from here. */
+/* The application polls again after on_stalled. */
 void ferry_group_polled(struct ferry_group *);
 /* A commit was refused with this code: fenced, rebalance under way. */
 void ferry_group_refused(struct ferry_group *, int16_t code);
-/* True while members may commit. */
 struct ferry_group_identity ferry_group_identity(const struct ferry_group *);
+/* True while it has a generation: commits are accepted. */
 bool ferry_group_is_member(const struct ferry_group *);
 
 #endif

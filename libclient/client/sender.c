@@ -304,6 +304,7 @@ static void learn_partitions(struct ferry_sender_topic *t)
         ferry_sender_unstage(t, table);
     atomic_store_explicit(&t->table, table, memory_order_release);
     s->hooks.unlock(&t->lock);
+    ferry_sender_set_plain(t);
     atomic_store(&t->staged, false);
     ferry_client_timer_cancel(s->client, &t->timer);
 }
@@ -583,6 +584,7 @@ void ferry_sender_fail(struct ferry_sender *s, int32_t code, const char *text)
     if (!atomic_compare_exchange_strong(&s->fatal, &none, code))
         return;
     ferry_client_error(s->client, code, FERRY_ERROR_FATAL, "%s", text);
+    each_topic(s, ferry_sender_set_plain);
     ferry_sender_purge(s, FERRY_SENDER_PURGE_QUEUE, code);
 }
 
@@ -597,6 +599,7 @@ static void on_close(struct ferry_client *c, struct ferry_observer *o)
     s->closed = true;
     int none = 0;
     atomic_compare_exchange_strong(&s->fatal, &none, FERRY_E_CLOSED);
+    each_topic(s, ferry_sender_set_plain);
     ferry_idempotence_end(s);
     ferry_sender_purge(s, FERRY_SENDER_PURGE_QUEUE | FERRY_SENDER_PURGE_FLIGHT, FERRY_E_CLOSED);
     FERRY_LIST_EACH(it, tmp, &s->topics)

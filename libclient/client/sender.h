@@ -25,6 +25,7 @@
 #include "accum/sealed.h"
 #include "base/prng.h"
 #include "client/client.h"
+#include "client/partitioner.h"
 
 struct ferry_sender;
 struct ferry_sender_topic;
@@ -101,7 +102,7 @@ struct ferry_lane {
     /* appenders' */
     _Atomic uint32_t lock;
     struct ferry_accum accum; /* under lock */
-    int64_t sticky_bytes; /* under lock: appended since it became the topic's sticky partition */
+    uint64_t sticky_from; /* under lock: accum.total when it became the topic's sticky partition */
     _Atomic uint32_t waiting;                 /* batches not on the wire, the open one included */
     _Atomic bool available;                   /* has a leader */
     _Atomic(struct ferry_sender_node *) node; /* of the leader; NULL while it has none */
@@ -131,6 +132,13 @@ struct ferry_lane_table {
     struct ferry_lane *lanes[];
 };
 
+/* Records can go straight to a lane (accum/plain.h): the table is there, nothing is kept beside them but cookies, nothing is
+ * counted by the record, no function of the application is asked, and the producer neither ends nor has failed. */
+enum ferry_sender_plain {
+    FERRY_SENDER_PLAIN = 1,
+    FERRY_SENDER_STICKS = 2 /* and those without key go to the sticky partition by bytes */
+};
+
 typedef int32_t (*ferry_sender_partitioner)(void *cookie, struct ferry_sender_topic *,
                                             struct ferry_bytes key, int32_t count);
 
@@ -142,6 +150,7 @@ struct ferry_sender_topic {
     struct ferry_topic_settings settings;
     /* appenders' */
     _Atomic(struct ferry_lane_table *) table; /* NULL until the partitions are known */
+    _Atomic uint8_t plain;                    /* enum ferry_sender_plain */
     _Atomic(struct ferry_lane *) sticky;      /* of KIP-794; NULL: to be chosen */
     _Atomic int error;                        /* brokers refuse the topic with this code; 0 */
     _Atomic uint32_t lock;                    /* of what follows */
@@ -201,6 +210,7 @@ struct ferry_sender {
     _Atomic(struct ferry_lane *) signals;
     _Atomic bool urgent_woken, lazy_woken; /* the commands are on their way */
     _Atomic bool pressure;                 /* what is open is to be sent: someone found no room */
+    _Atomic bool refusing;                 /* it is about to be closed */
     _Atomic int fatal;                     /* code with which everything ends; 0 */
     struct ferry_command urgent, lazy; /* both look at the signalled lanes: at once, by some time */
     struct ferry_sender_counters counters;
@@ -260,6 +270,13 @@ struct ferry_sender_place {
  * partition), FERRY_E_FATAL, a broker's refusal of the topic, FERRY_E_NOMEM. */
 int ferry_sender_append(struct ferry_sender_topic *, int32_t partition, struct ferry_accum_record *,
                         struct ferry_sender_place *);
+/* The sticky lane has had its share of keyless records: another is chosen. Under no lock. */
+void ferry_sender_change_sticky(struct ferry_lane *);
+/* Looks again whether records may go the plain way. Under no lock. */
+void ferry_sender_set_plain(struct ferry_sender_topic *);
+/* What a key asks for; see client/partitioner.h. */
+enum ferry_pick ferry_sender_pick(struct ferry_sender_topic *, struct ferry_bytes key,
+                                  int32_t count, int32_t *partition);
 /* There was no room: what is open is sent now. Any thread. */
 void ferry_sender_press(struct ferry_sender *);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "config.h"
 
-#include "client/partitioner.h"
+#include "accum/plain.h"
 #include "client/sender_internal.h"
 
 /*
@@ -58,6 +58,16 @@ static struct ferry_lane *choose_sticky(struct ferry_sender_topic *t,
     return table->lanes[index[ferry_partitioner_weighted(random, load, n, n == table->count)]];
 }
 
+/* Under the topic's lock: the lane's share begins. */
+static void begin_sticky(struct ferry_sender_topic *t, struct ferry_lane *lane)
+{
+    struct ferry_sender *s = t->sender;
+    s->hooks.lock(&lane->lock);
+    lane->sticky_from = lane->accum.total;
+    s->hooks.unlock(&lane->lock);
+    atomic_store_explicit(&t->sticky, lane, memory_order_release);
+}
+
 /* Under the topic's lock. The choice of a record that is not hashed; -1 if a custom partitioner's is none. */
 int32_t ferry_sender_pick_slow(struct ferry_sender_topic *t, struct ferry_lane_table *table,
                                enum ferry_pick pick, struct ferry_bytes key)
@@ -70,7 +80,7 @@ int32_t ferry_sender_pick_slow(struct ferry_sender_topic *t, struct ferry_lane_t
         sticky = atomic_load_explicit(&t->sticky, memory_order_relaxed);
         if (!sticky) {
             sticky = choose_sticky(t, table);
-            atomic_store_explicit(&t->sticky, sticky, memory_order_release);
+            begin_sticky(t, sticky);
         }
         return sticky->partition;
     case FERRY_PICK_STICKY_TIME:
@@ -164,26 +174,22 @@ void ferry_sender_press(struct ferry_sender *s)
         wake_engine(s, 0);
 }
 
-/* After an append to the topic's sticky lane (under the lane's lock): true once it is time for another. */
-static bool sticky_is_full(struct ferry_lane *lane, size_t bytes, bool batch_ended)
+/* Whether the topic's sticky lane has had its share (under the lane's lock). Asked only where a chunk or a batch begins: that
+ * is often enough, and costs the usual record nothing. */
+static bool sticky_is_full(struct ferry_lane *lane, bool batch_ended)
 {
-    int64_t size = (int64_t)lane->topic->sender->accum_config.batch_size;
-    lane->sticky_bytes += (int64_t)bytes;
-    return lane->sticky_bytes >= size && (batch_ended || lane->sticky_bytes >= 2 * size);
+    uint64_t size = lane->topic->sender->accum_config.batch_size;
+    uint64_t bytes = lane->accum.total - lane->sticky_from;
+    return bytes >= size - size / 16 && (batch_ended || bytes >= 2 * size);
 }
 
-static void change_sticky(struct ferry_sender_topic *t, struct ferry_lane *from)
+void ferry_sender_change_sticky(struct ferry_lane *from)
 {
+    struct ferry_sender_topic *t = from->topic;
     struct ferry_sender *s = t->sender;
     s->hooks.lock(&t->lock);
-    if (atomic_load_explicit(&t->sticky, memory_order_relaxed) == from) {
-        struct ferry_lane *to =
-            choose_sticky(t, atomic_load_explicit(&t->table, memory_order_acquire));
-        s->hooks.lock(&to->lock);
-        to->sticky_bytes = 0;
-        s->hooks.unlock(&to->lock);
-        atomic_store_explicit(&t->sticky, to, memory_order_release);
-    }
+    if (atomic_load_explicit(&t->sticky, memory_order_relaxed) == from)
+        begin_sticky(t, choose_sticky(t, atomic_load_explicit(&t->table, memory_order_acquire)));
     s->hooks.unlock(&t->lock);
 }
 
@@ -217,6 +223,7 @@ static int append_lane(struct ferry_lane *lane, struct ferry_accum_record *r,
     struct ferry_accum_place place;
     unsigned edges = 0;
     int64_t now = 0;
+    bool turn = false;
     s->hooks.lock(&lane->lock);
     int rc = ferry_accum_append(a, r, &place);
     if (__builtin_expect(rc != 0, 0)) {
@@ -226,12 +233,11 @@ static int append_lane(struct ferry_lane *lane, struct ferry_accum_record *r,
             rc = ferry_accum_append(a, r, &place);
         if (!rc && (edges & FERRY_ACCUM_OPENED))
             atomic_fetch_add_explicit(&lane->waiting, 1, memory_order_relaxed);
-    }
-    bool turn = false, sooner = false;
-    if (__builtin_expect(rc == 0, 1)) {
-        size_t bytes = r->record.key.len + r->record.value.len + 8;
         if (lane == atomic_load_explicit(&lane->topic->sticky, memory_order_relaxed))
-            turn = sticky_is_full(lane, bytes, (edges & FERRY_ACCUM_FULL) != 0);
+            turn = sticky_is_full(lane, (edges & FERRY_ACCUM_FULL) != 0);
+    }
+    bool sooner = false;
+    if (__builtin_expect(rc == 0, 1)) {
         out->lane = lane;
         out->batch = place.batch->id;
         out->index = place.index;
@@ -247,7 +253,7 @@ static int append_lane(struct ferry_lane *lane, struct ferry_accum_record *r,
         wake_engine(s, sooner ? 0 : need_by(s, edges, now));
     }
     if (__builtin_expect(turn, 0))
-        change_sticky(lane->topic, lane);
+        ferry_sender_change_sticky(lane);
     return rc;
 }
 
@@ -295,6 +301,21 @@ static int stage(struct ferry_sender_topic *t, int32_t partition, struct ferry_a
     return rc;
 }
 
+void ferry_sender_set_plain(struct ferry_sender_topic *t)
+{
+    struct ferry_sender *s = t->sender;
+    s->hooks.lock(&t->lock);
+    bool plain = atomic_load(&t->used) && atomic_load(&t->table) && !t->partitioner &&
+                 s->chunks.record_limit <= 0 && ferry_plain_fits(&s->accum_config) &&
+                 s->settings->max_request_size >= FERRY_PLAIN_MAX + FERRY_BUILD_OVERHEAD_MAX;
+    bool sticks = t->settings.partitioner == FERRY_PARTITIONER_DEFAULT;
+    atomic_store(&t->plain, plain ? FERRY_SENDER_PLAIN | (sticks ? FERRY_SENDER_STICKS : 0) : 0);
+    /* Whoever sets one of these calls this afterwards: one of both sees the other. */
+    if (atomic_load(&s->refusing) || atomic_load(&s->fatal))
+        atomic_store(&t->plain, 0);
+    s->hooks.unlock(&t->lock);
+}
+
 /* Counts one record more, where their number is limited. */
 static bool reserve_record(struct ferry_chunks *c)
 {
@@ -328,8 +349,10 @@ int ferry_sender_append(struct ferry_sender_topic *t, int32_t partition,
     struct ferry_sender *s = t->sender;
     if (__builtin_expect(atomic_load_explicit(&s->fatal, memory_order_relaxed) != 0, 0))
         return FERRY_E_FATAL;
-    if (__builtin_expect(!atomic_load_explicit(&t->used, memory_order_relaxed), 0))
+    if (__builtin_expect(!atomic_load_explicit(&t->used, memory_order_relaxed), 0)) {
         atomic_store(&t->used, true);
+        ferry_sender_set_plain(t);
+    }
     if (__builtin_expect(s->chunks.record_limit <= 0, 1))
         return append(t, partition, r, out);
     if (!reserve_record(&s->chunks))

@@ -3,12 +3,9 @@
 #define CLIENT_SENDER_INTERNAL_H
 /* What the files of the sender share: sender.c (life, topics, commands), sender_append.c (the appenders' side),
  * sender_lane.c (lanes and lots), sender_split.c (cutting lots), sender_request.c (requests), idempotence.c. */
-#include "client/partitioner.h"
 #include "client/sender.h"
 
 /* -- sender_append.c -- */
-enum ferry_pick ferry_sender_pick(struct ferry_sender_topic *, struct ferry_bytes key,
-                                  int32_t count, int32_t *partition);
 int32_t ferry_sender_pick_slow(struct ferry_sender_topic *, struct ferry_lane_table *,
                                enum ferry_pick, struct ferry_bytes key);
 

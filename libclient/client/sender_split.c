@@ -161,12 +161,9 @@ static int move_staged(struct ferry_sender_topic *t, struct ferry_lane_table *ta
     if (!rc && (edges & FERRY_ACCUM_OPENED))
         atomic_fetch_add_explicit(&lane->waiting, 1, memory_order_relaxed);
     if (lane == atomic_load_explicit(&t->sticky, memory_order_relaxed)) {
-        lane->sticky_bytes += (int64_t)(r->key.len + r->value.len + 8);
         if ((edges & FERRY_ACCUM_FULL) &&
-            lane->sticky_bytes >= (int64_t)s->accum_config.batch_size) {
-            lane->sticky_bytes = 0;
+            lane->accum.total - lane->sticky_from >= s->accum_config.batch_size / 16 * 15)
             atomic_store_explicit(&t->sticky, NULL, memory_order_relaxed);
-        }
     }
     s->hooks.unlock(&lane->lock);
     return rc;

@@ -157,6 +157,9 @@ static const struct ferry_option rows[] = {
              "Whether consumed positions are committed in the background."),
     ROW_INT32("auto.commit.interval.ms", auto_commit_interval_ms, 0, INT32_MAX, "5000", "ms",
               "How often that happens."),
+    ROW_BOOL("enable.auto.offset.store", auto_offset_store, "true",
+             "Whether what the application has processed is stored for the next commit by itself; "
+             "else only what ferry_consumer_store says is."),
     ROW_STRING("partition.assignment.strategy", partition_assignment_strategy,
                "range,cooperative-sticky",
                "Assignors in order of preference: range, roundrobin, sticky, cooperative-sticky, "

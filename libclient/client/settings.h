@@ -119,6 +119,7 @@ struct ferry_settings {
     int32_t max_poll_records;
     bool enable_auto_commit;
     int32_t auto_commit_interval_ms;
+    bool auto_offset_store;
     char
         *partition_assignment_strategy; /* "range,cooperative-sticky": parsed by the group module */
     int32_t fetch_min_bytes;

@@ -161,7 +161,7 @@ static void deliver(struct ferry_client *client)
     ferry_statistics_print(client, &text);
     struct ferry_statistics *s = text.failed ? NULL : ferry_alloc(sizeof *s + text.len + 1);
     if (s) { /* without memory an interval goes untold */
-        s->delivery = (struct ferry_delivery){.type = FERRY_STATISTICS_DELIVERY, .drop = drop};
+        s->delivery = (struct ferry_delivery){.type = FERRY_DELIVERY_STATISTICS, .drop = drop};
         s->len = text.len;
         memcpy(s->json, text.data, text.len + 1);
         ferry_client_deliver(client, &s->delivery);

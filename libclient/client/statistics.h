@@ -8,15 +8,14 @@
  */
 #include "client/client.h"
 #include "client/window.h"
+#include "ferry/queue.h"
 
 /* Delivered to the main queue at each interval. */
 struct ferry_statistics {
-    struct ferry_delivery delivery; /* first; type FERRY_STATISTICS_DELIVERY */
+    struct ferry_delivery delivery; /* first; type FERRY_DELIVERY_STATISTICS */
     size_t len;
     char json[]; /* NUL-terminated */
 };
-
-enum { FERRY_STATISTICS_DELIVERY = 10 };
 
 /* Whether windows are filled. */
 bool ferry_statistics_on(const struct ferry_client *);

@@ -7,7 +7,7 @@ if HAVE_ZLIB
 libcommon_la_SOURCES += %D%/gzip.c
 endif
 if HAVE_SNAPPY
-libcommon_la_SOURCES += %D%/snappy.c %D%/snappy_block.c %D%/snappy_block.h
+libcommon_la_SOURCES += %D%/snappy.c
 endif
 if HAVE_LZ4
 libcommon_la_SOURCES += %D%/lz4.c

@@ -11,17 +11,37 @@
 
 #include "base/err.h"
 #include "base/mem.h"
-#include "record/snappy_block.h"
 
-enum { BLOCK = 32 * 1024, FRAME_HEADER = 16 };
+#include <snappy-c.h>
+
+enum {
+    BLOCK = 32 * 1024,
+    FRAME_HEADER = 16,
+    BEST_RATIO = 22 /* the densest element is a copy: 64 bytes out of 3 */
+};
 
 static const uint8_t frame_header[FRAME_HEADER] = {0x82, 'S', 'N', 'A', 'P', 'P', 'Y', 0,
                                                    0,    0,   0,   1,   0,   0,   0,   1};
 
 struct state {
-    uint16_t table[FERRY_SNAPPY_TABLE];
     uint8_t scratch[BLOCK];
 };
+
+static int pack_block(struct ferry_bytes in, struct ferry_compress_out *o)
+{
+    size_t n = snappy_max_compressed_length(in.len), room;
+    int rc = ferry_compress_room(o, 4 + n, &room);
+    if (rc < 0)
+        return rc;
+    if (room < 4 + n)
+        return ferry_compress_beyond(o);
+    uint8_t *at = o->slab->data + o->slab->len;
+    if (snappy_compress((const char *)in.data, in.len, (char *)at + 4, &n) != SNAPPY_OK)
+        return ferry_compress_bad(o, "the library refused to compress a block");
+    ferry_put32(at, (uint32_t)n);
+    ferry_compress_wrote(o, 4 + n);
+    return 0;
+}
 
 static int pack(void **state, int level, const struct ferry_bytes *parts, size_t count,
                 struct ferry_compress_out *o)
@@ -36,33 +56,26 @@ static int pack(void **state, int level, const struct ferry_bytes *parts, size_t
     struct ferry_compress_blocks blocks = {parts, count, 0, BLOCK, s->scratch};
     struct ferry_bytes in;
     while (rc == 0 && ferry_compress_next_block(&blocks, &in)) {
-        size_t room;
-        rc = ferry_compress_room(o, 4 + ferry_snappy_block_bound(in.len), &room);
-        if (rc < 0)
-            break;
-        uint8_t *at = o->slab->data + o->slab->len;
-        size_t n = ferry_snappy_block_compress(in.data, in.len, at + 4, s->table);
-        ferry_put32(at, (uint32_t)n);
-        ferry_compress_wrote(o, 4 + n);
+        rc = pack_block(in, o);
     }
     return rc;
 }
 
-static int block(const uint8_t *in, size_t len, struct ferry_compress_out *o)
+/* One block. The size it claims is believed only as far as elements of its length could reach. */
+static int unpack_block(const uint8_t *in, size_t len, struct ferry_compress_out *o)
 {
-    const uint8_t *body;
-    int64_t size = ferry_snappy_block_size(in, len, &body);
-    if (size < 0)
+    const char *packed = (const char *)in;
+    size_t size, room;
+    if (snappy_uncompressed_length(packed, len, &size) != SNAPPY_OK || size / BEST_RATIO > len)
         return ferry_compress_bad(o, "a block's size is malformed");
-    size_t room;
-    int rc = ferry_compress_room(o, (size_t)size, &room);
+    int rc = ferry_compress_room(o, size, &room);
     if (rc < 0)
         return rc;
-    if (room < (size_t)size)
+    if (room < size)
         return ferry_compress_beyond(o);
-    if (ferry_snappy_block_expand(body, in + len, o->slab->data + o->slab->len, (size_t)size))
+    if (snappy_uncompress(packed, len, (char *)o->slab->data + o->slab->len, &size) != SNAPPY_OK)
         return ferry_compress_bad(o, "a block is malformed");
-    ferry_compress_wrote(o, (size_t)size);
+    ferry_compress_wrote(o, size);
     return 0;
 }
 
@@ -70,7 +83,7 @@ static int unpack(void **state, struct ferry_bytes in, struct ferry_compress_out
 {
     (void)state;
     if (in.len < FRAME_HEADER || memcmp(in.data, frame_header, 8))
-        return block(in.data, in.len, o);
+        return unpack_block(in.data, in.len, o);
     const uint8_t *p = in.data, *end = p + in.len;
     int rc = 0;
     while (p < end && rc == 0) {
@@ -81,7 +94,7 @@ static int unpack(void **state, struct ferry_bytes in, struct ferry_compress_out
         if (end - p < 4 || ferry_get32(p) > (size_t)(end - p) - 4)
             return ferry_compress_bad(o, "the data ends inside a block");
         size_t len = ferry_get32(p);
-        rc = block(p + 4, len, o);
+        rc = unpack_block(p + 4, len, o);
         p += 4 + len;
     }
     return rc;

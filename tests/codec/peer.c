@@ -96,7 +96,7 @@ static int check(unsigned long floor)
         messages++;
     }
     for (int i = 0; i < FERRY_MSG_COUNT; i++) {
-        for (int v = ferry_msgs[i].min; gen_is_top(&ferry_msgs[i]) && v <= ferry_msgs[i].max; v++) {
+        for (int v = ferry_msgs[i].min; gen_is_kafka(&ferry_msgs[i]) && v <= ferry_msgs[i].max; v++) {
             pairs++;
             if (seen[i][v] >= floor)
                 continue;
@@ -131,7 +131,7 @@ static int make(uint64_t seed, unsigned long count)
     struct ferry_writer w = {0};
     for (int i = 0; i < FERRY_MSG_COUNT; i++) {
         const struct ferry_msg *msg = &ferry_msgs[i];
-        for (int v = msg->min; gen_is_top(msg) && v <= msg->max; v++) {
+        for (int v = msg->min; gen_is_kafka(msg) && v <= msg->max; v++) {
             struct gen g;
             gen_init(&g, seed * 7919 + (uint64_t)i * 131 + (uint64_t)v, &arena);
             for (unsigned long n = 0; n < count; n++) {
@@ -151,7 +151,7 @@ static int make(uint64_t seed, unsigned long count)
 static int list(void)
 {
     for (int i = 0; i < FERRY_MSG_COUNT; i++) {
-        for (int v = ferry_msgs[i].min; gen_is_top(&ferry_msgs[i]) && v <= ferry_msgs[i].max; v++)
+        for (int v = ferry_msgs[i].min; gen_is_kafka(&ferry_msgs[i]) && v <= ferry_msgs[i].max; v++)
             printf("%s %d\n", ferry_msg_name(&ferry_msgs[i]), v);
     }
     return 0;

@@ -257,6 +257,38 @@ static void refuses_what_makes_no_sense(void)
     ferry_admin_free(call);
 }
 
+static void started_calls_come_to_a_queue(void)
+{
+    struct ferry_error err = {0};
+    struct ferry_queue *queue = ferry_queue_new(handle);
+    CHECK(queue != NULL);
+    for (uint64_t i = 1; i <= 5; i++) {
+        struct ferry_admin *call =
+            ferry_admin_new(i % 2 ? FERRY_ADMIN_DESCRIBE_CLUSTER : FERRY_ADMIN_LIST_GROUPS);
+        CHECK_INT(ferry_admin_start(call, handle, i == 5 ? NULL : queue, 10000, i, &err), 0);
+    }
+    uint64_t seen = 0;
+    for (int i = 0; i < 5; i++) {
+        struct ferry_delivery *d =
+            ferry_queue_poll(i == 4 ? ferry_handle_queue(handle) : queue, 10000, &err);
+        CHECK(d != NULL);
+        CHECK_INT(ferry_delivery_kind(d), FERRY_DELIVERY_ADMIN);
+        struct ferry_admin *call = ferry_delivery_admin(d);
+        CHECK_INT(ferry_admin_result(call, &err), 0);
+        CHECK(i != 4 || ferry_admin_cookie(call) == 5);
+        seen |= UINT64_C(1) << ferry_admin_cookie(call);
+        ferry_admin_free(call);
+    }
+    CHECK_INT(seen, 0x3e);
+    struct ferry_admin *left =
+        ferry_admin_new(FERRY_ADMIN_DESCRIBE_CLUSTER); /* nobody takes this one */
+    CHECK_INT(ferry_admin_start(left, handle, queue, 10000, 0, &err), 0);
+    ferry_queue_free(queue);
+    char json[100];
+    CHECK(ferry_handle_statistics_json(handle, json, sizeof json) > 300);
+    CHECK(!strncmp(json, "{\"client_id\":\"ferry\"", 20));
+}
+
 static void a_broker_that_is_not_there(void)
 {
     struct ferry_config *config = ferry_config_new();
@@ -297,6 +329,7 @@ int main(int argc, char **argv)
     TAP_RUN(describes_and_deletes_groups);
     TAP_RUN(deletes_topics);
     TAP_RUN(refuses_what_makes_no_sense);
+    TAP_RUN(started_calls_come_to_a_queue);
     TAP_RUN(a_broker_that_is_not_there);
     if (ferry_close(handle, 5000))
         printf("# closing left something behind\n");

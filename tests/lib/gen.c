@@ -17,6 +17,11 @@ bool gen_is_top(const struct ferry_msg *msg)
     return first >= 'A' && first <= 'Z'; /* nested structs have small names */
 }
 
+bool gen_is_kafka(const struct ferry_msg *msg)
+{
+    return gen_is_top(msg) && !strstr(ferry_msg_name(msg), "UserData");
+}
+
 static uint64_t below(struct gen *g, uint64_t n)
 {
     return ferry_prng_below(&g->prng, n);

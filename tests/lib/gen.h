@@ -24,5 +24,8 @@ size_t gen_mutate(struct gen *g, const uint8_t *bytes, size_t n, uint8_t *buf);
 /* A top-level message: one that stands in an API, a record type or by itself; FERRY_MSG_COUNT has
  * nested ones too. */
 bool gen_is_top(const struct ferry_msg *msg);
+/* One that Kafka has a generated class for: all top-level ones but the sticky assignors' user data, which
+   tests/unit/test_group.c compares with what the assignors write. */
+bool gen_is_kafka(const struct ferry_msg *msg);
 
 #endif

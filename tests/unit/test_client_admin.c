@@ -14,7 +14,7 @@ static void start(struct ferry_client *client, void *arg)
 {
     struct ferry_admin *call = arg;
     atomic_store(&call->state, FERRY_ADMIN_RUNNING);
-    ferry_admin_start(client, &call->command);
+    ferry_admin_begin(client, &call->command);
 }
 
 static bool done(const struct ferry_admin *call)
@@ -604,6 +604,21 @@ static void closing_ends_a_call(void)
     ferry_admin_free(call);
 }
 
+static void freeing_ends_a_call(void)
+{
+    struct puppet p;
+    struct script s;
+    begin(&p, &s, NULL);
+    struct ferry_admin *call = ferry_admin_new(FERRY_ADMIN_DESCRIBE_CLUSTER);
+    puppet_call(&p, start, call);
+    ferry_client_free(p.client); /* without a close before */
+    p.client = NULL;
+    CHECK(done(call));
+    CHECK_INT(call->status, FERRY_E_CLOSED);
+    ferry_admin_free(call);
+    end(&p, &s);
+}
+
 static void survives_lost_memory(void)
 {
     int failed = 0, fine = 0;
@@ -649,6 +664,7 @@ int main(void)
     TAP_RUN(describes_groups);
     TAP_RUN(asks_brokers_for_their_own_settings);
     TAP_RUN(closing_ends_a_call);
+    TAP_RUN(freeing_ends_a_call);
     TAP_RUN(survives_lost_memory);
     return tap_done();
 }

@@ -1216,7 +1216,7 @@ static void statistics_at_intervals(void)
     CHECK_INT(p.delivery_count, 1);
     CHECK_INT(rolls, 1);
     struct ferry_statistics *s = p.deliveries[0];
-    CHECK_INT(s->delivery.type, FERRY_STATISTICS_DELIVERY);
+    CHECK_INT(s->delivery.type, FERRY_DELIVERY_STATISTICS);
     CHECK_INT(strlen(s->json), s->len);
     CHECK(strstr(s->json, "\"brokers\":[{\"node\":0,\"host\":\"node-0\""));
     CHECK(strstr(s->json, "\"name\":\"t\\\"\""));

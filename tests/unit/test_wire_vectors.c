@@ -90,7 +90,7 @@ static void messages_of_kafka(void)
     fclose(f);
     CHECK_INT(bad, 0);
     for (int i = 0; i < FERRY_MSG_COUNT; i++) {
-        for (int v = ferry_msgs[i].min; gen_is_top(&ferry_msgs[i]) && v <= ferry_msgs[i].max;
+        for (int v = ferry_msgs[i].min; gen_is_kafka(&ferry_msgs[i]) && v <= ferry_msgs[i].max;
              v++, pairs++) {
             if (!seen[i][v])
                 printf("# no vector of %s version %d\n", ferry_msg_name(&ferry_msgs[i]), v);

@@ -197,6 +197,24 @@ FERRY_API int32_t ferry_admin_add_filter(struct ferry_admin *call, int32_t field
 FERRY_API int32_t ferry_admin_run(struct ferry_admin *call, struct ferry_handle *handle,
                                   int32_t timeout_ms, struct ferry_error *err);
 
+struct ferry_queue;
+struct ferry_delivery;
+
+/**
+ * Begins the call and returns. When it is done it is put on `queue` (NULL: the handle's own) as FERRY_DELIVERY_ADMIN, always,
+ * and in time: timeout_ms as of ferry_admin_run. 0; or FERRY_E_INVALID, FERRY_E_STATE with the call still the caller's.
+ */
+FERRY_API int32_t ferry_admin_start(struct ferry_admin *call, struct ferry_handle *handle,
+                                    struct ferry_queue *queue, int32_t timeout_ms, uint64_t cookie,
+                                    struct ferry_error *err);
+/** The call of a FERRY_DELIVERY_ADMIN, which is the caller's again (ferry_admin_free instead of ferry_delivery_free); NULL for
+    another kind. */
+FERRY_API struct ferry_admin *ferry_delivery_admin(struct ferry_delivery *delivery);
+/** The cookie that ferry_admin_start was given. */
+FERRY_API uint64_t ferry_admin_cookie(const struct ferry_admin *call);
+/** What ferry_admin_run would have returned; FERRY_E_STATE while the call is not done. */
+FERRY_API int32_t ferry_admin_result(const struct ferry_admin *call, struct ferry_error *err);
+
 /* -- Reading ---------------------------------------------------------------------------------------------- */
 
 FERRY_API int32_t ferry_admin_count(const struct ferry_admin *call);

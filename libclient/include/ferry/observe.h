@@ -89,6 +89,17 @@ FERRY_API int32_t ferry_handle_counters(struct ferry_handle *handle, struct ferr
 FERRY_API int32_t ferry_handle_counters_json(struct ferry_handle *handle, char *buffer,
                                              size_t size);
 
+/* -- Statistics -------------------------------------------------------------------------------------------- */
+
+/** Connections, topics, producers and consumers as one JSON object, with times in windows of ferry.statistics.interval.ms
+ *  (count, min, max, avg, sum, percentiles); without an interval the windows are empty. Written and returned as by
+ *  ferry_handle_counters_json. */
+FERRY_API int32_t ferry_handle_statistics_json(struct ferry_handle *handle, char *buffer,
+                                               size_t size);
+/** The object of a FERRY_DELIVERY_STATISTICS, which comes to the handle's own queue at the end of each interval:
+ *  NUL-terminated, as long as the delivery lives; NULL for another kind. */
+FERRY_API const char *ferry_delivery_statistics(const struct ferry_delivery *delivery);
+
 #ifdef __cplusplus
 }
 #endif

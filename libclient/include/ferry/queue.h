@@ -26,9 +26,12 @@ struct ferry_delivery;
 
 /** What a delivery is, and by which function its content is had. */
 enum ferry_delivery_kind {
-    FERRY_DELIVERY_REPORT = 1,     /**< a producer's report: ferry_delivery_report */
-    FERRY_DELIVERY_ERROR = 8,      /**< a condition that no call reports: ferry_delivery_error */
-    FERRY_DELIVERY_LOG = 9,        /**< a log line: ferry_delivery_log of <ferry/observe.h> */
+    FERRY_DELIVERY_REPORT = 1, /**< a producer's report: ferry_delivery_report */
+    FERRY_DELIVERY_ERROR = 8,  /**< a condition that no call reports: ferry_delivery_error */
+    FERRY_DELIVERY_LOG = 9,    /**< a log line: ferry_delivery_log of <ferry/observe.h> */
+    FERRY_DELIVERY_STATISTICS =
+        10, /**< at each ferry.statistics.interval.ms: ferry_delivery_statistics */
+    FERRY_DELIVERY_ADMIN = 11, /**< an admin call that was started is done: ferry_delivery_admin */
     FERRY_DELIVERY_RECORDS = 16,   /**< fetched records of one partition */
     FERRY_DELIVERY_NOTE = 17,      /**< the end of a partition, or an error at it */
     FERRY_DELIVERY_REBALANCE = 18, /**< a group's rebalance, to be answered */
