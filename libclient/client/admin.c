@@ -92,12 +92,6 @@ size_t ferry_admin_same_name(const struct ferry_admin_part *part, size_t at)
 
 /* -- Outcomes ------------------------------------------------------------------------------------------- */
 
-const char *ferry_admin_error_name(int32_t code)
-{
-    const char *name = code < -1 ? ferry_err_own_name(code) : ferry_kafka_err_name(code);
-    return name ? name : "an unknown error";
-}
-
 void ferry_admin_fail(struct ferry_admin *call, int32_t code, const char *format, ...)
 {
     if (call->status)
@@ -116,7 +110,7 @@ static void settle(struct ferry_admin *call, struct ferry_admin_entry *e, int32_
     if (!code)
         return;
     e->failed = true;
-    struct ferry_str why = text.len ? text : ferry_str_of(ferry_admin_error_name(code));
+    struct ferry_str why = text.len ? text : ferry_str_of(ferry_error_name(code));
     if (!e->item && phase_of(call)->route == FERRY_ADMIN_TO_BROKERS && e->leader >= 0) {
         e->item = ferry_admin_item_new(call);
         ferry_admin_set_int(call, e->item, FERRY_FIELD_NODE, e->leader);
@@ -226,7 +220,7 @@ static void give_up(struct ferry_admin *call, int32_t code, const char *text)
             continue;
         if (e->code && code == FERRY_E_TIMED_OUT)
             snprintf(why, sizeof why, "%s; the last answer was %s%s%s", text,
-                     ferry_admin_error_name(e->code), e->text ? ": " : "", e->text ? e->text : "");
+                     ferry_error_name(e->code), e->text ? ": " : "", e->text ? e->text : "");
         else
             snprintf(why, sizeof why, "%s", text);
         settle(call, e, code, ferry_str_of(why));

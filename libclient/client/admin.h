@@ -168,8 +168,6 @@ struct ferry_admin_entry *ferry_admin_find(const struct ferry_admin_part *, stru
                                            int32_t partition);
 /* What is left of the call's time, for time-outs in requests. */
 int32_t ferry_admin_time_left(const struct ferry_admin *);
-/* Never NULL. */
-const char *ferry_admin_error_name(int32_t code);
 /* Makes an entry; NULL without memory (then no_memory is set). */
 struct ferry_admin_entry *ferry_admin_entry_new(struct ferry_admin *, struct ferry_str name,
                                                 int32_t partition);

@@ -175,7 +175,7 @@ static void describe(struct ferry_admin *call, struct ferry_admin_item *item,
         ferry_admin_set_int(call, to, FERRY_FIELD_ERROR, p->error_code);
         if (p->error_code)
             ferry_admin_set_text(call, to, FERRY_FIELD_ERROR_TEXT,
-                                 ferry_str_of(ferry_admin_error_name(p->error_code)));
+                                 ferry_str_of(ferry_error_name(p->error_code)));
     }
 }
 
@@ -206,7 +206,7 @@ static void answer_describe(struct ferry_admin *call, struct ferry_admin_part *p
         if (all && t->error_code) {
             ferry_admin_set_int(call, item, FERRY_FIELD_ERROR, t->error_code);
             ferry_admin_set_text(call, item, FERRY_FIELD_ERROR_TEXT,
-                                 ferry_str_of(ferry_admin_error_name(t->error_code)));
+                                 ferry_str_of(ferry_error_name(t->error_code)));
         }
         if (!t->error_code)
             describe(call, item, t);

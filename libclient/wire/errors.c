@@ -10,6 +10,7 @@
 
 #include "wire/errors.h"
 
+#include "base/err.h"
 #include "ferry/error.h"
 #include "ferry/kafka_errors.h"
 
@@ -204,4 +205,33 @@ unsigned ferry_kafka_err_flags(int code)
     unsigned actions = ferry_kafka_err_actions(code);
     return (actions & R ? FERRY_ERROR_RETRIABLE : 0) | (actions & A ? FERRY_ERROR_ABORTABLE : 0) |
            (actions & X ? FERRY_ERROR_FATAL : 0);
+}
+
+/* The public functions, for our own codes and Kafka's. Here, so that every layer above can name an error. */
+
+const char *ferry_error_name(int32_t code)
+{
+    const char *name = ferry_err_own_name(code);
+    if (!name)
+        name = ferry_kafka_err_name(code);
+    return name ? name : "UNKNOWN";
+}
+
+uint32_t ferry_error_flags(int32_t code)
+{
+    switch (code) {
+    case FERRY_OK:
+        return 0;
+    case FERRY_E_TIMED_OUT:
+    case FERRY_E_QUEUE_FULL:
+    case FERRY_E_TRANSPORT:
+    case FERRY_E_RESOLVE:
+    case FERRY_E_ALL_BROKERS_DOWN:
+    case FERRY_E_AGAIN:
+        return FERRY_ERROR_RETRIABLE;
+    case FERRY_E_FATAL:
+        return FERRY_ERROR_FATAL;
+    default:
+        return ferry_kafka_err_flags(code);
+    }
 }
