@@ -6,3 +6,6 @@ tests_unit_test_log_LDADD = libtap.la liblogbench.la libsim.la librefbroker.la l
 check_PROGRAMS += tests/unit/test_log_crash
 tests_unit_test_log_crash_SOURCES = tests/unit/test_log_crash.c
 tests_unit_test_log_crash_LDADD = libtap.la liblogbench.la libsim.la librefbroker.la libcommon.la
+noinst_PROGRAMS += tests/unit/log_files
+tests_unit_log_files_SOURCES = tests/unit/log_files.c
+tests_unit_log_files_LDADD = liblogbench.la libsim.la librefbroker.la libcommon.la

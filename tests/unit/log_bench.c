@@ -212,16 +212,17 @@ static void moved(struct log *l, void *cookie)
     log_set_high_watermark(l, log_stable_end(l));
 }
 
-struct log *bench_open(struct bench *b, const char *topic, const struct log_config *config,
-                       int *error)
+struct log *bench_open_partition(struct bench *b, const char *topic, int32_t partition,
+                                 const struct ferry_uuid *id, const struct log_config *config,
+                                 int *error)
 {
     static const struct log_owner owner = {opened, moved};
-    static const struct ferry_uuid id = {{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}};
     struct log_config standard;
     log_config_defaults(&standard);
     *error = INT32_MAX;
     begin(b);
-    struct log *l = log_open(&b->dir, topic, 0, &id, config ? config : &standard, &owner, error);
+    struct log *l =
+        log_open(&b->dir, topic, partition, id, config ? config : &standard, &owner, error);
     FERRY_CHECK(l);
     bench_settle(b);
     while (*error == INT32_MAX && bench_step(b))
@@ -231,6 +232,13 @@ struct log *bench_open(struct bench *b, const char *topic, const struct log_conf
         log_set_high_watermark(l, log_stable_end(l));
     l->cookie = NULL;
     return l;
+}
+
+struct log *bench_open(struct bench *b, const char *topic, const struct log_config *config,
+                       int *error)
+{
+    static const struct ferry_uuid id = {{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}};
+    return bench_open_partition(b, topic, 0, &id, config, error);
 }
 
 /* ---- batches ---- */

@@ -46,6 +46,9 @@ void bench_advance(struct bench *, ferry_msec ms);
 
 /* A log with an owner that moves the high watermark to the stable end. *error gets the result of the opening. */
 struct log *bench_open(struct bench *, const char *topic, const struct log_config *, int *error);
+struct log *bench_open_partition(struct bench *, const char *topic, int32_t partition,
+                                 const struct ferry_uuid *id, const struct log_config *,
+                                 int *error);
 /* Runs until the request has ended, and returns its result. */
 #define BENCH_AWAIT(bench, request, call)                                                          \
     ((request) = (struct log_request){.done = bench_request_done}, (call),                         \
