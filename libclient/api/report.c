@@ -3,6 +3,12 @@
 
 #include "api/producer.h"
 
+#include "base/check.h"
+#include "ferry/queue.h"
+
+_Static_assert((int)FERRY_SENDER_DELIVERY == (int)FERRY_DELIVERY_REPORT,
+               "what the sender delivers is a report");
+
 /* Reports: a view over a batch whose outcome is known. struct ferry_report is the sender's struct ferry_lot. */
 
 static struct ferry_lot *lot_of(const struct ferry_report *r)
@@ -28,13 +34,24 @@ static struct ferry_delivery *wait_for(struct ferry_producer *p, int32_t timeout
     return d;
 }
 
+struct ferry_report *ferry_delivery_report(struct ferry_delivery *d)
+{
+    if (!d || d->type != FERRY_DELIVERY_REPORT)
+        return NULL;
+    struct ferry_lot *lot = ferry_lot_of_delivery(d);
+    struct ferry_producer *p = lot->owner;
+    atomic_fetch_add_explicit(&p->refs, 1, memory_order_relaxed);
+    return (struct ferry_report *)(void *)lot;
+}
+
 struct ferry_report *ferry_producer_poll(struct ferry_producer *p, int32_t timeout_ms)
 {
-    struct ferry_delivery *d = wait_for(p, timeout_ms);
-    if (!d)
-        return NULL;
-    atomic_fetch_add_explicit(&p->refs, 1, memory_order_relaxed);
-    return (struct ferry_report *)(void *)ferry_lot_of_delivery(d);
+    return ferry_delivery_report(wait_for(p, timeout_ms));
+}
+
+struct ferry_queue *ferry_producer_queue(struct ferry_producer *p)
+{
+    return p->queue;
 }
 
 void ferry_report_release(struct ferry_report *report)

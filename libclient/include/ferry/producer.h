@@ -30,6 +30,8 @@ extern "C" {
 #endif
 
 struct ferry_handle;
+struct ferry_queue;
+struct ferry_delivery;
 
 /** A producer, a topic as it sees it, and a report; all opaque. */
 struct ferry_producer;
@@ -214,6 +216,12 @@ struct ferry_reported {
 /** The next report, waiting for one up to timeout_ms (0: not at all, -1: without end). NULL if there is none. A thread
  *  that waits here drives the client itself. */
 FERRY_API struct ferry_report *ferry_producer_poll(struct ferry_producer *producer, int32_t timeout_ms);
+/** The queue that reports wait in, for programs with an event loop (see <ferry/queue.h>): it can be forwarded, measured in
+ *  records, and can wake a descriptor. It is the producer's own, and lives as long. */
+FERRY_API struct ferry_queue *ferry_producer_queue(struct ferry_producer *producer);
+/** The report of a FERRY_DELIVERY_REPORT that was taken from a queue; to be released as one from ferry_producer_poll. NULL
+ *  for another kind. */
+FERRY_API struct ferry_report *ferry_delivery_report(struct ferry_delivery *delivery);
 /** Fills in what the report says. */
 FERRY_API void ferry_report_info(const struct ferry_report *report, struct ferry_report_info *out);
 /** Its next records, at most max. Returns how many; 0 at the end. */
