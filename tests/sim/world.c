@@ -226,8 +226,10 @@ void sim_step(struct sim_node *n, struct ferry_event *ev)
     }
     /* An action may start steps of other nodes only through calls, so the list is stable while it
      * is walked. */
-    for (size_t i = 0; i < n->actions.count && n->engine; i++)
-        sim_execute(n, &n->actions.items[i], n->actions.parts + n->actions.items[i].part_first);
+    for (size_t i = 0; i < n->actions.count && n->engine; i++) {
+        struct ferry_action *a = &n->actions.items[i];
+        sim_execute(n, a, a->part_count ? n->actions.parts + a->part_first : NULL);
+    }
     ferry_actions_reset(&n->actions);
 }
 
