@@ -46,7 +46,7 @@ void *ferry_arena_alloc(struct ferry_arena *a, size_t size)
 {
     if (size > SIZE_MAX - ALIGN)
         return NULL;
-    size = (size + ALIGN - 1) & ~(size_t)(ALIGN - 1);
+    size = size ? (size + ALIGN - 1) & ~(size_t)(ALIGN - 1) : ALIGN; /* nothing has an address too */
     if (size > a->limit - a->used)
         return NULL;
     if ((size_t)(a->end - a->at) < size && add_chunk(a, size) < 0)

@@ -279,7 +279,7 @@ void coord_group_remove_member(struct coord_member *m, int error)
 void coord_group_touch(struct coord_member *m)
 {
     struct broker_node *n = m->group->node;
-    if (m->join) {
+    if (m->join || m->sync) {
         ferry_timer_cancel(&n->timers, &m->session);
         return;
     }

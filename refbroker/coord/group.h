@@ -11,7 +11,7 @@
  *       +---deleted or expired---> DEAD
  *
  *  1. The state changes in coord_group_move alone.
- *  2. A member has at most one parked join and one parked sync. While it waits in a join its session does not end.
+ *  2. A member has at most one parked join and one parked sync. While it waits in one its session does not end.
  *  3. Members are kept in the order of their joining: what follows from iteration is repeatable.
  */
 #include "base/arena.h"

@@ -301,7 +301,7 @@ void coord_rebalance_on_session_timer(struct ferry_timer *t, void *context)
     struct coord_member *m = FERRY_CONTAINER(t, struct coord_member, session);
     struct coord_group *g = m->group;
     (void)context;
-    if (m->join)
+    if (m->join || m->sync)
         return;
     broker_node_say(g->node, LOG_INFO, "group %s: the session of member %s has ended", g->name,
                     m->id);

@@ -30,6 +30,7 @@ struct broker_conn {
     struct ferry_slab *frame; /* being received; what follows the length */
     struct ferry_slab *held;  /* bytes that came but may not be looked at yet, from held_at */
     size_t held_at;
+    size_t wants;        /* memory that it waits for while hungry */
     uint64_t unsent;     /* bytes of answers in the driver's hands */
     uint32_t frame_size; /* claimed */
     uint32_t frame_hint; /* the largest frame that really came */

@@ -50,6 +50,7 @@ static bool may_take(struct broker_conn *c, size_t extra)
         cs->privileged = c;
         return true;
     }
+    c->wants = extra;
     if (!ferry_link_linked(&c->hungry))
         ferry_list_push_back(&cs->hungry, &c->hungry);
     ferry_list_remove(&c->stall); /* it is not the peer that stalls */
@@ -267,7 +268,7 @@ bool broker_receive_feed(struct broker_node *n)
     bool any = false;
     while (!ferry_list_empty(&cs->hungry)) {
         struct broker_conn *c = FERRY_CONTAINER(cs->hungry.next, struct broker_conn, hungry);
-        if (cs->pool.held >= bound) {
+        if (cs->pool.held + c->wants > bound) {
             if (cs->privileged || cs->pool.held >= 2 * bound)
                 break;
             cs->privileged = c;
