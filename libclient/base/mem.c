@@ -20,6 +20,11 @@ void ferry_mem_fail_after(uint64_t n)
     fail_countdown = n;
 }
 
+uint64_t ferry_mem_fail_left(void)
+{
+    return fail_countdown;
+}
+
 void *ferry_alloc(size_t size)
 {
     return fails_now() ? NULL : malloc(size ? size : 1);

@@ -23,5 +23,7 @@ int ferry_grow(void **items, size_t *cap, size_t need, size_t size);
 
 /* Test hook: the nth allocation from now (1 = the next) fails, once; 0 switches it off. Per thread. */
 void ferry_mem_fail_after(uint64_t n);
+/* How many are left until then; 0 = it is off. For test harnesses that must not fail themselves. */
+uint64_t ferry_mem_fail_left(void);
 
 #endif

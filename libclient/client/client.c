@@ -239,6 +239,11 @@ void ferry_client_free(struct ferry_client *client)
     lose_flights(client);
     while (!ferry_list_empty(&client->core->done))
         ferry_request_run_done(client);
+    for (size_t i = 0; i < nowhere.count; i++) { /* nobody will take what is delivered now */
+        struct ferry_delivery *d = nowhere.items[i].deliver;
+        if (nowhere.items[i].type == FERRY_DO_DELIVER && d->drop)
+            d->drop(d);
+    }
     ferry_actions_free(&nowhere);
     client->out = NULL;
     ferry_timers_free(&client->timers); /* disarms them all: what follows frees their owners */

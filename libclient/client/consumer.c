@@ -49,7 +49,7 @@ static void start(struct ferry_consumer_core *core, struct ferry_consumer_part *
                   int64_t offset, int32_t leader_epoch)
 {
     if (ferry_fetcher_start(core->fetcher, part, offset, leader_epoch, part->fetch.epoch))
-        ferry_consumer_tell(core, FERRY_E_NOMEM, 0, "no memory to fetch a partition");
+        ferry_consumer_tell(core, FERRY_E_NOMEM, "no memory to fetch a partition");
 }
 
 static void ask_committed(struct begin *b);
@@ -87,7 +87,7 @@ static void on_begin(void *cookie, int32_t status, const char *text)
               e->offset >= 0 ? e->leader_epoch : -1);
     }
     if (again && !b->told)
-        ferry_consumer_tell(core, status, 0, text);
+        ferry_consumer_tell(core, status, text);
     b->told |= again;
     if (again)
         begin_again(b);
@@ -245,7 +245,7 @@ static void on_given_up(struct ferry_consumer_core *core, void *cookie, int32_t 
 {
     (void)cookie;
     if (status)
-        ferry_consumer_tell(core, status, 0, text);
+        ferry_consumer_tell(core, status, text);
     core->settling--;
     if (core->settling == 0 && core->answered) {
         core->answered = false;
@@ -287,7 +287,7 @@ void ferry_consumer_change_run(struct ferry_client *client, struct ferry_command
             commit_given_up(core, c);
         for (size_t i = 0; i < c->count; i++)
             if (apply_target(core, c, &c->targets[i], &committed))
-                ferry_consumer_tell(core, FERRY_E_NOMEM, 0, "no memory to take up a partition");
+                ferry_consumer_tell(core, FERRY_E_NOMEM, "no memory to take up a partition");
         answers |= c->answers && c->answers == core->question;
     }
     ferry_consumer_change_free(all);
@@ -322,16 +322,32 @@ void ferry_consumer_nudge_run(struct ferry_client *client, struct ferry_command 
     ferry_fetcher_go(core->fetcher);
 }
 
+void ferry_consumer_command_drop(struct ferry_command *c)
+{
+    if (c->run == ferry_consumer_change_run)
+        ferry_consumer_change_free(FERRY_CONTAINER(c, struct ferry_consumer_change, command));
+    else if (c->run == ferry_consumer_nudge_run)
+        ferry_free(FERRY_CONTAINER(c, struct ferry_consumer_nudge, command));
+    else if (c->run == ferry_consumer_attach_run)
+        ferry_free(FERRY_CONTAINER(c, struct ferry_consumer_attach, command));
+    else if (c->run == ferry_consumer_call_run)
+        ferry_consumer_call_free(FERRY_CONTAINER(c, struct ferry_consumer_call, command));
+}
+
 /* ---- the group's owner ---- */
 
-void ferry_consumer_tell(struct ferry_consumer_core *core, int32_t code, uint32_t flags,
-                         const char *text)
+void ferry_consumer_deliver(struct ferry_consumer_core *core, struct ferry_delivery *d)
+{
+    if (!d->queue)
+        d->queue = core->queue;
+    ferry_client_deliver(core->client, d);
+}
+
+void ferry_consumer_tell(struct ferry_consumer_core *core, int32_t code, const char *text)
 {
     struct ferry_consumer_note *n = ferry_consumer_note_new(NULL, code, text);
-    if (flags & FERRY_ERROR_FATAL)
-        ferry_client_error(core->client, code, flags, "%s", text);
     if (n)
-        ferry_client_deliver(core->client, &n->delivery);
+        ferry_consumer_deliver(core, &n->delivery);
 }
 
 static void drop_question(struct ferry_delivery *d)
@@ -370,7 +386,7 @@ static void on_question(void *cookie, enum ferry_rebalance_kind kind, bool incre
     r->number = core->question = ++core->last_question;
     r->kind = kind;
     r->incremental = incremental;
-    ferry_client_deliver(core->client, &r->delivery);
+    ferry_consumer_deliver(core, &r->delivery);
 }
 
 static int owned(void *cookie, struct ferry_partition_list *out)
@@ -397,7 +413,8 @@ static void on_stalled(void *cookie)
 
 static void on_error(void *cookie, int32_t code, uint32_t flags, const char *text)
 {
-    ferry_consumer_tell(cookie, code, flags, text);
+    (void)flags;
+    ferry_consumer_tell(cookie, code, text);
 }
 
 static void on_left(void *cookie)
@@ -434,6 +451,7 @@ static void shut(struct ferry_consumer_core *core)
         return;
     core->closed = true;
     ferry_client_timer_cancel(core->client, &core->auto_commit);
+    ferry_client_timer_cancel(core->client, &core->ending);
     FERRY_LIST_EACH(it, tmp, &core->begins)
     {
         struct begin *b = FERRY_CONTAINER(it, struct begin, link);
@@ -453,6 +471,14 @@ static void shut(struct ferry_consumer_core *core)
                              FERRY_E_CLOSED, "the consumer is closed");
 }
 
+static void on_ending(struct ferry_timer *t, void *context)
+{
+    struct ferry_consumer_core *core = FERRY_CONTAINER(t, struct ferry_consumer_core, ending);
+    (void)context;
+    ferry_client_unobserve(core->client, &core->observer);
+    shut(core);
+}
+
 static void on_close(struct ferry_client *client, struct ferry_observer *o)
 {
     (void)client;
@@ -469,6 +495,7 @@ void ferry_consumer_attach_run(struct ferry_client *client, struct ferry_command
     struct ferry_error err = {0};
     ferry_free(a);
     core->client = client;
+    core->ending.fire = on_ending;
     core->fetcher = ferry_fetcher_new(core);
     if (core->fetcher && client->settings->group_id)
         core->group = ferry_group_new(client, &owner, core, &err);

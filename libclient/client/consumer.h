@@ -48,6 +48,8 @@ struct ferry_consumer_shared {
     _Atomic uint32_t attention;
     _Atomic(struct ferry_codecs *) codecs; /* a spare, for whoever walks a compressed batch */
     struct ferry_map topics; /* interned names: name -> char *. The app half's to write */
+    void *owner;             /* api's; told when this is freed */
+    void (*on_free)(void *owner);
 };
 
 struct ferry_consumer_shared *ferry_consumer_shared_new(void);
@@ -93,7 +95,7 @@ int64_t ferry_consumer_part_position(const struct ferry_consumer_part *);
 
 /* -- What passes between the halves ----------------------------------------------------------------------- */
 
-/* What a delivery of the consumer is (ferry_delivery.type). */
+/* What a delivery of the consumer is (ferry_delivery.type): enum ferry_delivery_kind of ferry/queue.h. */
 enum ferry_consumer_delivery {
     FERRY_CONSUMER_FETCHED = 16, /* struct ferry_fetched: records */
     FERRY_CONSUMER_NOTE,         /* struct ferry_consumer_note: end of partition, an error */
@@ -205,6 +207,7 @@ struct ferry_consumer_core {
     struct ferry_client *client; /* NULL until attach has run */
     struct ferry_observer observer;
     struct ferry_consumer_shared *shared;
+    void *queue; /* where deliveries go that name no other; NULL: the handle's */
     struct ferry_fetcher *fetcher;
     struct ferry_group *group;          /* NULL without group.id */
     struct ferry_consumer_part **parts; /* assigned, in order of assignment; references */
@@ -213,6 +216,8 @@ struct ferry_consumer_core {
     struct ferry_link commits; /* waiting and under way: one at a time, in order */
     struct ferry_link begins;  /* questions for committed offsets under way */
     struct ferry_timer auto_commit;
+    struct ferry_timer
+        ending; /* after CLOSE: whatever is still asked is answered, and all is freed */
     uint64_t question, last_question; /* number of the open one (0: none), of the last */
     unsigned settling;                /* commits that the answered question still waits for */
     bool subscribed, answered, closed;
@@ -240,6 +245,8 @@ struct ferry_consumer_nudge {
     struct ferry_consumer_core *core;
 };
 void ferry_consumer_nudge_run(struct ferry_client *, struct ferry_command *);
+/* Frees a command of the consumer's that no engine will run. */
+void ferry_consumer_command_drop(struct ferry_command *);
 
 /* -- Within the core: consumer.c (assignment, questions), consumer_calls.c (calls), consumer_commit.c -- */
 
@@ -261,7 +268,9 @@ void ferry_consumer_call_done(struct ferry_consumer_core *, struct ferry_consume
 void ferry_consumer_on_left(struct ferry_consumer_core *);
 /* Gives up all that is assigned, telling nobody. */
 void ferry_consumer_drop_all(struct ferry_consumer_core *);
-void ferry_consumer_tell(struct ferry_consumer_core *, int32_t code, uint32_t flags,
-                         const char *text);
+/* Tells the application of what is about no partition. */
+void ferry_consumer_tell(struct ferry_consumer_core *, int32_t code, const char *text);
+/* ferry_client_deliver, to the consumer's queue if it names none. */
+void ferry_consumer_deliver(struct ferry_consumer_core *, struct ferry_delivery *);
 
 #endif

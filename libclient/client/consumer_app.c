@@ -55,10 +55,12 @@ static void advance_stored(struct ferry_consumer_app *app, struct ferry_consumer
             stored = f->processed;
             leader_epoch = f->next_leader_epoch;
         }
-        if (!released)
+        if (!released && f->processed < f->upto)
             break;
-        ferry_list_remove(&f->app_link);
-        ferry_fetcher_buffer_unref(f);
+        if (released) {
+            ferry_list_remove(&f->app_link);
+            ferry_fetcher_buffer_unref(f);
+        }
     }
     if (stored != FERRY_OFFSET_NONE && app->auto_store) {
         atomic_store(&part->stored_leader_epoch, leader_epoch);
@@ -90,6 +92,17 @@ void ferry_consumer_app_forget(struct ferry_consumer_part *part)
         struct ferry_fetched *f = FERRY_CONTAINER(it, struct ferry_fetched, app_link);
         if (f->released)
             ferry_fetcher_buffer_unref(f);
+    }
+}
+
+void ferry_consumer_app_processed(struct ferry_consumer_app *app)
+{
+    struct ferry_link *it, *tmp;
+    FERRY_LIST_EACH(it, tmp, &app->spent)
+    {
+        struct ferry_fetched *f = FERRY_CONTAINER(it, struct ferry_fetched, spent_link);
+        f->processed = f->next;
+        advance_stored(app, f->part);
     }
 }
 
@@ -229,11 +242,8 @@ static struct ferry_delivery *front(struct ferry_consumer_app *app)
 
 /* ---- reading ---- */
 
-static void note_message(struct ferry_consumer_app *app, struct ferry_consumer_note *n,
-                         struct ferry_message *out)
+void ferry_consumer_app_note(const struct ferry_consumer_note *n, struct ferry_message *out)
 {
-    ferry_list_remove(&n->delivery.link);
-    ferry_list_push_back(&app->told, &n->delivery.link);
     *out = (struct ferry_message){.offset = n->offset,
                                   .timestamp = -1,
                                   .value = (const uint8_t *)n->text,
@@ -243,6 +253,14 @@ static void note_message(struct ferry_consumer_app *app, struct ferry_consumer_n
                                   .partition = n->part ? n->part->partition : -1,
                                   .error = n->code,
                                   .leader_epoch = -1};
+}
+
+static void note_message(struct ferry_consumer_app *app, struct ferry_consumer_note *n,
+                         struct ferry_message *out)
+{
+    ferry_list_remove(&n->delivery.link);
+    ferry_list_push_back(&app->told, &n->delivery.link);
+    ferry_consumer_app_note(n, out);
 }
 
 /* The buffer cannot be read further: told once, then it waits for a skip or a seek. */
@@ -303,6 +321,17 @@ int32_t ferry_consumer_app_take(struct ferry_consumer_app *app, struct ferry_mes
     return n;
 }
 
+static struct ferry_fetched *hand_out(struct ferry_consumer_app *app, struct ferry_fetched *f)
+{
+    begin_buffer(app, f);
+    ferry_list_remove(&f->spent_link);
+    f->handed = true;
+    atomic_store(&f->users, 1);
+    atomic_store(&f->part->position, f->upto);
+    ferry_consumer_app_nudge(app);
+    return f;
+}
+
 struct ferry_fetched *ferry_consumer_app_fetch(struct ferry_consumer_app *app,
                                                struct ferry_consumer_note **note)
 {
@@ -316,13 +345,16 @@ struct ferry_fetched *ferry_consumer_app_fetch(struct ferry_consumer_app *app,
         *note = FERRY_CONTAINER(d, struct ferry_consumer_note, delivery);
         return NULL;
     }
-    begin_buffer(app, f);
-    ferry_list_remove(&f->spent_link);
-    f->handed = true;
-    atomic_store(&f->users, 1);
-    atomic_store(&f->part->position, f->upto);
-    ferry_consumer_app_nudge(app);
-    return f;
+    return hand_out(app, f);
+}
+
+struct ferry_fetched *ferry_consumer_app_accept(struct ferry_consumer_app *app,
+                                                struct ferry_fetched *f)
+{
+    if (ferry_consumer_app_fresh(f))
+        return hand_out(app, f);
+    drop_stale(app, f);
+    return NULL;
 }
 
 void ferry_consumer_app_release(struct ferry_consumer_app *app, struct ferry_fetched *f)

@@ -59,6 +59,8 @@ struct ferry_delivery *ferry_consumer_app_receive(struct ferry_consumer_app *,
 int ferry_consumer_app_answer(struct ferry_consumer_app *, struct ferry_rebalance *,
                               const struct ferry_partition_list *, struct ferry_error *);
 
+/* Everything that take returned so far is processed now; it may still be looked at. */
+void ferry_consumer_app_processed(struct ferry_consumer_app *);
 /* A poll begins: everything that take returned so far is processed now. And it ends. */
 void ferry_consumer_app_begin(struct ferry_consumer_app *);
 void ferry_consumer_app_end(struct ferry_consumer_app *);
@@ -69,6 +71,11 @@ int32_t ferry_consumer_app_take(struct ferry_consumer_app *, struct ferry_messag
    caller's until ferry_consumer_app_release. */
 struct ferry_fetched *ferry_consumer_app_fetch(struct ferry_consumer_app *,
                                                struct ferry_consumer_note **note);
+/* The same for a buffer that came past receive: NULL, and it is dropped, if it does not count any more. */
+struct ferry_fetched *ferry_consumer_app_accept(struct ferry_consumer_app *,
+                                                struct ferry_fetched *);
+/* What a note says, as a message that points into it. */
+void ferry_consumer_app_note(const struct ferry_consumer_note *, struct ferry_message *out);
 /* The buffer of fetch is processed: stored moves on if all before it is. Gives the reference back. */
 void ferry_consumer_app_release(struct ferry_consumer_app *, struct ferry_fetched *);
 /* What it did not give yet is fetched again. */

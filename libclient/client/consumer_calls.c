@@ -57,7 +57,7 @@ void ferry_consumer_call_done(struct ferry_consumer_core *core, struct ferry_con
     if (call->nobody || !core->client)
         ferry_consumer_call_free(call);
     else
-        ferry_client_deliver(core->client, &call->done);
+        ferry_consumer_deliver(core, &call->done);
 }
 
 static ferry_nsec deadline_of(const struct ferry_consumer_core *core,
@@ -207,8 +207,11 @@ static void finish_leaving(struct ferry_consumer_core *core, int32_t status, con
     struct ferry_consumer_call *call = core->leaving;
     if (!call)
         return;
+    bool ends = call->kind == FERRY_CALL_CLOSE;
     ferry_consumer_drop_all(core);
     ferry_consumer_call_done(core, call, status, text);
+    if (ends && !ferry_timer_armed(&core->ending))
+        ferry_client_timer(core->client, &core->ending, core->client->now);
 }
 
 static void on_last_commit(struct ferry_consumer_core *core, void *cookie, int32_t status,

@@ -30,6 +30,8 @@ void ferry_consumer_shared_unref(struct ferry_consumer_shared *s)
         ferry_free(e->value);
     ferry_map_free(&s->topics);
     ferry_codecs_free(atomic_load(&s->codecs));
+    if (s->on_free)
+        s->on_free(s->owner);
     ferry_free(s);
 }
 

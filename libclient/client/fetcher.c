@@ -110,7 +110,7 @@ void ferry_fetcher_note(struct ferry_fetcher *f, struct ferry_consumer_part *par
     n->epoch = part->fetch.epoch;
     n->offset = part->fetch.offset;
     n->delivery.queue = part->fetch.queue;
-    ferry_client_deliver(f->client, &n->delivery);
+    ferry_consumer_deliver(f->core, &n->delivery);
 }
 
 /* ---- retries ---- */

@@ -87,7 +87,7 @@ static void deliver(struct answer *a, struct ferry_consumer_part *part,
     part->fetch.at_end = false;
     atomic_fetch_add(&part->queued, (int64_t)x->len);
     a->records = true;
-    ferry_client_deliver(a->fetcher->client, &b->delivery);
+    ferry_consumer_deliver(a->fetcher->core, &b->delivery);
 }
 
 /* The end of what may be read was reached: told once, until there is more. In a session the broker does not mention a

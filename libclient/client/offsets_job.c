@@ -45,6 +45,10 @@ void ferry_offsets_job_settle(struct ferry_offsets_job *job)
         ferry_client_timer(job->client, &job->retry, job->client->now);
         return;
     }
+    if (job->cancelled) { /* the list is gone already */
+        job_free(job);
+        return;
+    }
     struct ferry_offsets_ask ask = job->ask;
     int32_t status = job->status;
     char text[sizeof job->text];
@@ -53,10 +57,8 @@ void ferry_offsets_job_settle(struct ferry_offsets_job *job)
         status = ask.list->items[i].error;
     if (status && !*text)
         snprintf(text, sizeof text, "%s", ferry_error_name(status));
-    bool cancelled = job->cancelled;
     job_free(job);
-    if (!cancelled)
-        ask.on_done(ask.cookie, status, text);
+    ask.on_done(ask.cookie, status, text);
 }
 
 static void on_retry(struct ferry_timer *t, void *context)

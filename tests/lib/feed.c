@@ -577,11 +577,8 @@ static bool on_leave(struct feed *f, struct puppet_conn *c, const struct ferry_r
     return true;
 }
 
-static bool handle(struct puppet *p, struct puppet_conn *c, struct puppet_node *n,
-                   const struct ferry_request_head *head)
+static bool serve(struct feed *f, struct puppet_conn *c, const struct ferry_request_head *head)
 {
-    struct feed *f = feed_of(p);
-    (void)n;
     switch (head->key) {
     case FERRY_API_FETCH:
         return on_fetch(f, c, head);
@@ -604,11 +601,27 @@ static bool handle(struct puppet *p, struct puppet_conn *c, struct puppet_node *
     }
 }
 
+/* The cluster does not run out of memory when the test makes the client do so. */
+static bool handle(struct puppet *p, struct puppet_conn *c, struct puppet_node *n,
+                   const struct ferry_request_head *head)
+{
+    uint64_t left = ferry_mem_fail_left();
+    (void)n;
+    ferry_mem_fail_after(0);
+    bool served = serve(feed_of(p), c, head);
+    ferry_mem_fail_after(left);
+    return served;
+}
+
 /* ---- the consumer ---- */
 
 static void post(void *cookie, struct ferry_command *command)
 {
     struct feed *f = cookie;
+    if (f->p.dead) { /* an engine without memory runs nothing any more */
+        ferry_consumer_command_drop(command);
+        return;
+    }
     puppet_event(&f->p, (struct ferry_event){.type = FERRY_EV_COMMAND, .command = command});
 }
 

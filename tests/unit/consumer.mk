@@ -12,3 +12,6 @@ tests_unit_test_fetcher_LDADD = libfeed.la libpuppet.la libtap.la libclientcore.
 check_PROGRAMS += tests/unit/test_group
 tests_unit_test_group_SOURCES = tests/unit/test_group.c
 tests_unit_test_group_LDADD = libfeed.la libpuppet.la libtap.la libclientcore.la libcommon.la
+check_PROGRAMS += tests/unit/test_consumer
+tests_unit_test_consumer_SOURCES = tests/unit/test_consumer.c
+tests_unit_test_consumer_LDADD = libfeed.la libpuppet.la libtap.la libclientcore.la libcommon.la

@@ -20,11 +20,10 @@
  * until the next poll of the same consumer, or, if a reference of its buffer was taken
  * (ferry_fetched_ref), until that is given back.
  *
- * What counts as processed, and is therefore committed (enable.auto.commit, ferry_consumer_commit
- * without a list): a polled record when poll is called again; a buffer from ferry_consumer_fetch
- * when it is released, and all before it in its partition are. So nothing is committed before the
- * application is done with it. With enable.auto.offset.store=false nothing counts but what
- * ferry_consumer_store says.
+ * What counts as processed, and is therefore committed (enable.auto.commit, ferry_consumer_commit without a list):
+ * polled records when poll is called again, and when a commit without a list or close is called; a buffer from
+ * ferry_consumer_fetch when it is released, and all before it in its partition are. So nothing is committed before the
+ * application is done with it. With enable.auto.offset.store=false nothing counts but what ferry_consumer_store says.
  *
  * Every function may be called from any thread; ferry_consumer_poll by one thread at a time.
  */
@@ -40,6 +39,8 @@ struct ferry_consumer;
 struct ferry_fetched;
 struct ferry_rebalance;
 struct ferry_partition_list;
+struct ferry_queue;
+struct ferry_delivery;
 
 /** Offsets that are not one: for ferry_consumer_assign and ferry_consumer_seek. */
 enum ferry_offset {
@@ -161,8 +162,9 @@ struct ferry_message {
     int32_t value_len;      /**< -1 = null */
     int32_t headers_len;    /**< bytes at headers */
     int32_t header_count;
-    const char *topic;            /**< lives as long as the consumer */
-    struct ferry_fetched *buffer; /**< what it points into; NULL where error != 0 */
+    const char *topic;            /**< NULL with partition -1 */
+    struct ferry_fetched *buffer; /**< what it points into; where error != 0 NULL, or, if a batch cannot be read, the
+                                       buffer: nothing more of its partition comes until ferry_fetched_skip or a seek */
     int32_t partition;            /**< -1: of no partition (errors only) */
     int32_t error;                /**< 0, or enum ferry_err, or a broker's code */
     int32_t leader_epoch;         /**< of the batch; -1 */
@@ -195,7 +197,7 @@ FERRY_API struct ferry_fetched *ferry_consumer_fetch(struct ferry_consumer *cons
 FERRY_API const char *ferry_fetched_topic(const struct ferry_fetched *fetched);
 FERRY_API int32_t ferry_fetched_partition(const struct ferry_fetched *fetched);
 /** The next records, at most `max`. Returns how many; 0 at the end, and from the moment on at which
- * its partition was revoked, sought or paused; below 0 (FERRY_E_CRC, FERRY_E_CODEC,
+ * its partition was revoked or sought; below 0 (FERRY_E_CRC, FERRY_E_CODEC,
  * FERRY_E_PROTOCOL) where a batch cannot be read: err tells the offset. One thread at a time. Views
  * live until the buffer is released. */
 FERRY_API int32_t ferry_fetched_next(struct ferry_fetched *fetched, struct ferry_message *out,
@@ -308,6 +310,30 @@ FERRY_API void ferry_rebalance_keep(struct ferry_rebalance *rebalance);
 FERRY_API int32_t ferry_rebalance_answer(struct ferry_rebalance *rebalance,
                                          const struct ferry_partition_list *list,
                                          struct ferry_error *err);
+
+/* -- Queues (ferry/queue.h) -------------------------------------------------------------------------------- */
+
+/** The queue that poll and fetch read: FERRY_DELIVERY_RECORDS, NOTE, REBALANCE, RESULT, ERROR. To wake an event loop by it, or
+ *  to forward it. Take records from it either by poll, by fetch, or by ferry_queue_poll, not by several at a time. It
+ *  lives as long as the consumer. */
+FERRY_API struct ferry_queue *ferry_consumer_queue(struct ferry_consumer *consumer);
+/** A queue for an assigned partition's records alone, forwarded to the consumer's until ferry_queue_forward(queue, NULL) or
+ *  another target. What is queued is fetched again into it. NULL if the partition is not assigned. It lives as long as the
+ *  consumer, and serves the partition again when it is assigned anew and asked for again. */
+FERRY_API struct ferry_queue *ferry_consumer_partition_queue(struct ferry_consumer *consumer,
+                                                             const char *topic, int32_t partition);
+/** The buffer of a FERRY_DELIVERY_RECORDS, to be released as one of ferry_consumer_fetch; the delivery is gone. NULL, and
+ *  nothing to release, if it does not count any more (or if the delivery is of another kind: then it is not gone). */
+FERRY_API struct ferry_fetched *ferry_delivery_fetched(struct ferry_delivery *delivery);
+/** The question of a FERRY_DELIVERY_REBALANCE, to be answered with ferry_rebalance_answer; the delivery is gone. NULL for
+ *  another kind. */
+FERRY_API struct ferry_rebalance *ferry_delivery_rebalance(struct ferry_consumer *consumer,
+                                                           struct ferry_delivery *delivery);
+/** Fills *out with what a FERRY_DELIVERY_NOTE tells (error != 0), as long as the delivery lives; FERRY_E_INVALID for another
+ *  kind. */
+FERRY_API int32_t ferry_delivery_note(const struct ferry_delivery *delivery, struct ferry_message *out);
+/** Calls the callback that a FERRY_DELIVERY_RESULT is for; the delivery is gone. FERRY_E_INVALID for another kind. */
+FERRY_API int32_t ferry_consumer_dispatch(struct ferry_consumer *consumer, struct ferry_delivery *delivery);
 
 /** Who this member is to the group: member id (copied, cut to size) and generation (-1 while it has
  * none). */

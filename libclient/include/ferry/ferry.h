@@ -21,6 +21,7 @@
 #include <ferry/observe.h>
 #include <ferry/queue.h>
 #include <ferry/producer.h>
+#include <ferry/consumer.h>
 
 #ifdef __cplusplus
 extern "C" {
