@@ -66,7 +66,9 @@ static void end_gone(struct sim_end *e)
     e->node = NULL;
     e->slab = NULL;
     /* An hour is longer than any call that may still name it. */
-    sim_call(w, NULL, 3600 * FERRY_SECOND, free_end)->end = e;
+    struct sim_call *c = sim_call(w, NULL, 3600 * FERRY_SECOND, free_end);
+    c->end = e;
+    c->always = true;
 }
 
 static void bring_closed(struct sim_world *w, struct sim_call *c)

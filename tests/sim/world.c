@@ -283,6 +283,8 @@ void sim_calls_drop(struct sim_world *w, struct sim_node *n)
             continue;
         ferry_timer_cancel(&w->timers, &c->timer);
         ferry_list_remove(&c->link);
+        if (c->always)
+            c->run(w, c);
         sim_call_free(c);
     }
 }

@@ -33,6 +33,15 @@ tests/fuzz/decode 100
 tests/fuzz/batch 2000
 END
 
+make -s tests/sim/run >make.log 2>&1 && timeout 150 ./tests/sim/run --seeds 100 >sim.log 2>&1
+if [ $? -eq 0 ]; then
+    echo "ok - the simulator under ASan: $(tail -n 1 sim.log)"
+else
+    sed 's/^/# /' make.log sim.log | tail -n 60
+    echo "not ok - the simulator under ASan"
+    status=1
+fi
+
 FERRY_SANITIZED=1 FERRY_BUILD=$build timeout 200 sh "$FERRY_TOP/tests/stages/70-admin.sh" >admin.log 2>&1 </dev/null || status=1
 grep -v '# SKIP' admin.log | sed 's/^\(\(not \)*ok\) .*/& under ASan/'
 exit $status
