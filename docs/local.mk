@@ -4,7 +4,7 @@ EXTRA_PROGRAMS += docs/page_configuration
 docs_page_configuration_SOURCES = %D%/page_configuration.c
 docs_page_configuration_LDADD = libclientcore.la libcommon.la
 CLEANFILES += docs/page_configuration
-EXTRA_DIST += %D%/configuration.md
+EXTRA_DIST += %D%/configuration.md %D%/benchmarks.md
 docs-configuration: docs/page_configuration
 	$(AM_V_GEN)./docs/page_configuration >$(srcdir)/docs/configuration.md.new && \
 	mv $(srcdir)/docs/configuration.md.new $(srcdir)/docs/configuration.md

@@ -67,9 +67,10 @@ struct log_segment {
     int64_t first_timestamp; /* of its first batch; -1: none, or not known */
     uint64_t since_index;    /* bytes appended after the newest index entry */
     uint32_t pins;
-    bool times_known; /* max_timestamp is right; else it is to be read from the time index */
-    bool held;        /* file is pinned open: the active segment, until it is flushed */
-    bool named;       /* its names survive a crash */
+    bool times_known;  /* max_timestamp is right; else it is to be read from the time index */
+    bool times_wanted; /* a seek is reading it for retention; one is enough */
+    bool held;         /* file is pinned open: the active segment, until it is flushed */
+    bool named;        /* its names survive a crash */
     bool indexes_synced, index_named, doomed;
 };
 

@@ -311,6 +311,7 @@ void log_lookup_cancel(struct log_lookup *k)
 
 static void times_finished(struct log_seek *s, int error)
 {
+    s->segment->times_wanted = false;
     log_later(s->log);
 }
 
@@ -321,9 +322,12 @@ static void times_done(struct log_seek *s)
 
 int log_segment_load_times(struct log_segment *g)
 {
+    if (g->times_wanted)
+        return FERRY_OK;
     struct log_seek *s = log_seek_new(g->log);
     if (!s)
         return FERRY_E_NOMEM;
+    g->times_wanted = true;
     s->finish = times_finished;
     log_seek_at(s, g);
     know_times(s, times_done);

@@ -7,6 +7,7 @@
  *   fbench -M latency -b HOST:PORT -n 5000 -R 1000          (from send to report)
  *   fbench -M queue   -n 1000000 -s 10                      (memory per queued record; no broker needed)
  *   fbench -M startup -b HOST:PORT -r 7                     (from creation to the first report)
+ *   fbench -M mem     -b HOSTS -i 10 -P 50 [-S 2]           (threads and memory of idle clients, all brokers connected)
  *
  * -d says how outcomes are taken: `cookies` (the default) visits every record's cookie, `records` every record with key,
  * value and offset, `batch` only the batches. Prints a line of key=value pairs.
@@ -19,17 +20,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <dirent.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
 enum { VALUES = 1024, MANY = 512 };
 
-static const char *o_mode = "produce", *o_brokers = "127.0.0.1:9092", *o_topic = "bench", *o_take = "cookies",
-                  *o_label = "";
+static const char *o_mode = "produce", *o_brokers = "127.0.0.1:9092", *o_topic = "bench",
+                  *o_take = "cookies", *o_label = "";
 static long o_n = 1000000, o_rate = 1000;
-static int o_size = 100, o_key = 0, o_part = -1, o_parts = 4, o_reps = 7, o_poll = 256;
-static double o_max_seconds = 300;
+static int o_size = 100, o_key = 0, o_part = -1, o_parts = 4, o_reps = 7, o_poll = 256,
+           o_clients = 10;
+static double o_max_seconds = 300, o_rest = 2;
 static const char *settings[64];
 static int setting_count;
 
@@ -93,8 +96,12 @@ static char *values, *keys;
 
 static void make_values(void)
 {
-    static const char *const words[] = {"\"user_id\":",       "\"event\":\"page_view\",", "\"ts\":17",
-                                        "\"path\":\"/index/item/", "\"status\":200,",     "\"ms\":",
+    static const char *const words[] = {"\"user_id\":",
+                                        "\"event\":\"page_view\",",
+                                        "\"ts\":17",
+                                        "\"path\":\"/index/item/",
+                                        "\"status\":200,",
+                                        "\"ms\":",
                                         "\"agent\":\"Mozilla/5.0 (X11)\","};
     size_t total = (size_t)VALUES * (size_t)(o_size ? o_size : 1);
     values = malloc(total + 100);
@@ -169,7 +176,8 @@ static void take(struct ferry_report *r)
         int32_t n;
         while ((n = ferry_report_next(r, records, MANY)) > 0)
             for (int32_t i = 0; i < n; i++) {
-                cookie_sum += records[i].cookie + (uint64_t)records[i].offset + (uint64_t)records[i].value_len;
+                cookie_sum += records[i].cookie + (uint64_t)records[i].offset +
+                              (uint64_t)records[i].value_len;
                 reported++;
             }
     } else if (!strcmp(o_take, "cookies")) {
@@ -206,11 +214,12 @@ static void print_rate(const char *mode, struct meter a, struct meter b, long n,
     double w = b.wall - a.wall, cpu = b.user + b.sys - a.user - a.sys;
     struct rusage r;
     getrusage(RUSAGE_SELF, &r);
-    printf("%s%s%s msgs=%ld wall_s=%.3f msgs_per_s=%.0f MB_per_s=%.1f cpu_us_per_msg=%.4f user_us=%.4f sys_us=%.4f "
+    printf("%s%s%s msgs=%ld wall_s=%.3f msgs_per_s=%.0f MB_per_s=%.1f cpu_us_per_msg=%.4f "
+           "user_us=%.4f sys_us=%.4f "
            "ctxsw=%ld maxrss_mb=%.1f\n",
-           o_label, *o_label ? " " : "", mode, n, w, (double)n / w, (double)n * bytes / w / 1e6, cpu / (double)n * 1e6,
-           (b.user - a.user) / (double)n * 1e6, (b.sys - a.sys) / (double)n * 1e6, b.switches - a.switches,
-           (double)r.ru_maxrss / 1024);
+           o_label, *o_label ? " " : "", mode, n, w, (double)n / w, (double)n * bytes / w / 1e6,
+           cpu / (double)n * 1e6, (b.user - a.user) / (double)n * 1e6,
+           (b.sys - a.sys) / (double)n * 1e6, b.switches - a.switches, (double)r.ru_maxrss / 1024);
 }
 
 static void mode_produce(void)
@@ -246,7 +255,8 @@ static void mode_produce(void)
         ferry_producer_flush(p, 60000, NULL);
     struct meter b = meter();
     print_rate("produce", a, b, o_n, o_size + o_key);
-    printf("  dr=%ld dr_err=%ld queue_full=%ld sum=%llu\n", reported, failed, full, (unsigned long long)cookie_sum);
+    printf("  dr=%ld dr_err=%ld queue_full=%ld sum=%llu\n", reported, failed, full,
+           (unsigned long long)cookie_sum);
     if (ferry_producer_close(p, 10000, &err))
         die("close", err.text);
     ferry_producer_free(p);
@@ -301,11 +311,13 @@ static void mode_latency(void)
     if (!n)
         die("latency", "no samples");
     qsort(samples, (size_t)n, sizeof *samples, by_value);
-    printf("%s%slatency n=%ld rate=%.0f p50_us=%.1f p90_us=%.1f p99_us=%.1f p999_us=%.1f max_us=%.1f "
-           "cpu_us_per_msg=%.1f ctxsw_per_msg=%.2f\n",
-           o_label, *o_label ? " " : "", n, rate, samples[n / 2] / 1e3, samples[n * 9 / 10] / 1e3, samples[n * 99 / 100] / 1e3,
-           samples[n * 999 / 1000] / 1e3, samples[n - 1] / 1e3, (b.user + b.sys - a.user - a.sys) / (double)n * 1e6,
-           (double)(b.switches - a.switches) / (double)n);
+    printf(
+        "%s%slatency n=%ld rate=%.0f p50_us=%.1f p90_us=%.1f p99_us=%.1f p999_us=%.1f max_us=%.1f "
+        "cpu_us_per_msg=%.1f ctxsw_per_msg=%.2f\n",
+        o_label, *o_label ? " " : "", n, rate, samples[n / 2] / 1e3, samples[n * 9 / 10] / 1e3,
+        samples[n * 99 / 100] / 1e3, samples[n * 999 / 1000] / 1e3, samples[n - 1] / 1e3,
+        (b.user + b.sys - a.user - a.sys) / (double)n * 1e6,
+        (double)(b.switches - a.switches) / (double)n);
     ferry_producer_close(p, 1000, NULL);
     ferry_producer_free(p);
     free(samples);
@@ -322,15 +334,17 @@ static void mode_queue(void)
     long before = rss_anon_kb();
     struct meter a = meter();
     for (long i = 0; i < o_n; i++) {
-        int32_t rc = ferry_send(t, o_part, o_key ? keys + (size_t)(i & (VALUES - 1)) * (size_t)o_key : NULL, o_key,
-                                values + (size_t)(i & (VALUES - 1)) * (size_t)o_size, o_size, (uint64_t)i, 0);
+        int32_t rc = ferry_send(
+            t, o_part, o_key ? keys + (size_t)(i & (VALUES - 1)) * (size_t)o_key : NULL, o_key,
+            values + (size_t)(i & (VALUES - 1)) * (size_t)o_size, o_size, (uint64_t)i, 0);
         if (rc)
             die("send", ferry_error_name(rc));
     }
     struct meter b = meter();
     long after = rss_anon_kb();
     double each = (double)(after - before) * 1024 / (double)o_n;
-    printf("%s%squeue msgs=%ld size=%d rss_kb=%ld bytes_per_msg=%.1f overhead_per_msg=%.1f enqueue_ns_per_msg=%.1f\n",
+    printf("%s%squeue msgs=%ld size=%d rss_kb=%ld bytes_per_msg=%.1f overhead_per_msg=%.1f "
+           "enqueue_ns_per_msg=%.1f\n",
            o_label, *o_label ? " " : "", o_n, o_size, after - before, each, each - o_size - o_key,
            (b.wall - a.wall) * 1e9 / (double)o_n);
     fflush(stdout);
@@ -364,31 +378,113 @@ static void mode_startup(void)
     qsort(made, (size_t)o_reps, sizeof *made, by_value);
     qsort(first, (size_t)o_reps, sizeof *first, by_value);
     qsort(closed, (size_t)o_reps, sizeof *closed, by_value);
-    printf("%s%sstartup reps=%d new_ms=%.3f first_msg_ms=%.3f close_ms=%.3f\n", o_label, *o_label ? " " : "", o_reps,
-           made[o_reps / 2] / 1e6, first[o_reps / 2] / 1e6, closed[o_reps / 2] / 1e6);
+    printf("%s%sstartup reps=%d new_ms=%.3f first_msg_ms=%.3f close_ms=%.3f\n", o_label,
+           *o_label ? " " : "", o_reps, made[o_reps / 2] / 1e6, first[o_reps / 2] / 1e6,
+           closed[o_reps / 2] / 1e6);
+}
+
+static int thread_count(void)
+{
+    int n = 0;
+    DIR *d = opendir("/proc/self/task");
+    struct dirent *e;
+    while (d && (e = readdir(d)))
+        n += e->d_name[0] != '.';
+    if (d)
+        closedir(d);
+    return n;
+}
+
+/* Each client sends one record to every partition and then rests; the first one is not counted, as it pays for all. */
+static void mode_mem(void)
+{
+    int threads = thread_count();
+    long first = 0, before = rss_anon_kb();
+    for (int i = 0; i < o_clients; i++) {
+        struct ferry_topic *t;
+        struct ferry_producer *p = make_producer(&t);
+        long want = reported + o_parts;
+        for (int k = 0; k < o_parts; k++)
+            if (ferry_send(t, k, NULL, 0, "x", 1, 1, 0))
+                die("send", "failed");
+        int64_t stop_at = now_ns() + 10000000000;
+        while (reported < want && now_ns() < stop_at)
+            take_all(p, 100);
+        if (reported < want || failed)
+            die("mem", "not every record was delivered");
+        if (i == 0) {
+            usleep((useconds_t)(o_rest * 1e6));
+            first = rss_anon_kb();
+        }
+    }
+    usleep((useconds_t)(o_rest * 1e6));
+    printf("%s%smem instances=%d first_kb=%ld next_kb_each=%.1f threads_each=%.2f\n", o_label,
+           *o_label ? " " : "", o_clients, first - before,
+           o_clients > 1 ? (double)(rss_anon_kb() - first) / (o_clients - 1) : 0.0,
+           (double)(thread_count() - threads) / o_clients);
+    fflush(stdout);
+    _exit(0);
 }
 
 int main(int argc, char **argv)
 {
     int o;
-    while ((o = getopt(argc, argv, "M:b:t:n:s:k:p:P:N:R:r:x:X:d:L:")) != -1)
+    while ((o = getopt(argc, argv, "M:b:t:n:s:k:p:P:N:R:r:x:X:d:L:i:S:")) != -1)
         switch (o) {
-        case 'M': o_mode = optarg; break;
-        case 'b': o_brokers = optarg; break;
-        case 't': o_topic = optarg; break;
-        case 'n': o_n = atol(optarg); break;
-        case 's': o_size = atoi(optarg); break;
-        case 'k': o_key = atoi(optarg); break;
-        case 'p': o_part = atoi(optarg); break;
-        case 'P': o_parts = atoi(optarg); break;
-        case 'N': o_poll = atoi(optarg); break;
-        case 'R': o_rate = atol(optarg); break;
-        case 'r': o_reps = atoi(optarg); break;
-        case 'x': o_max_seconds = atof(optarg); break;
-        case 'X': if (setting_count < 60) settings[setting_count++] = optarg; break;
-        case 'd': o_take = optarg; break;
-        case 'L': o_label = optarg; break;
-        default: return 2;
+        case 'M':
+            o_mode = optarg;
+            break;
+        case 'b':
+            o_brokers = optarg;
+            break;
+        case 't':
+            o_topic = optarg;
+            break;
+        case 'n':
+            o_n = atol(optarg);
+            break;
+        case 's':
+            o_size = atoi(optarg);
+            break;
+        case 'k':
+            o_key = atoi(optarg);
+            break;
+        case 'p':
+            o_part = atoi(optarg);
+            break;
+        case 'P':
+            o_parts = atoi(optarg);
+            break;
+        case 'N':
+            o_poll = atoi(optarg);
+            break;
+        case 'R':
+            o_rate = atol(optarg);
+            break;
+        case 'r':
+            o_reps = atoi(optarg);
+            break;
+        case 'x':
+            o_max_seconds = atof(optarg);
+            break;
+        case 'X':
+            if (setting_count < 60)
+                settings[setting_count++] = optarg;
+            break;
+        case 'd':
+            o_take = optarg;
+            break;
+        case 'i':
+            o_clients = atoi(optarg);
+            break;
+        case 'S':
+            o_rest = atof(optarg);
+            break;
+        case 'L':
+            o_label = optarg;
+            break;
+        default:
+            return 2;
         }
     if (!strcmp(o_mode, "produce"))
         mode_produce();
@@ -398,6 +494,8 @@ int main(int argc, char **argv)
         mode_queue();
     else if (!strcmp(o_mode, "startup"))
         mode_startup();
+    else if (!strcmp(o_mode, "mem"))
+        mode_mem();
     else
         die("mode", o_mode);
     return 0;

@@ -6,6 +6,7 @@ import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 
 from servers import Kafka, Refbroker, Sink
 
@@ -47,7 +48,7 @@ def remark(text):
 
 class Tools:
     def __init__(self, a):
-        self.bin, self.build, self.kafka = a.bin, os.path.abspath(a.build), a.kafka
+        self.bin, self.build, self.kafka, self.peer_library = a.bin, os.path.abspath(a.build), a.kafka, a.peer
 
     def run(self, program, *arguments, timeout=120):
         """Runs one of the bench's programs; returns its key=value words, numbers as float."""
@@ -160,12 +161,139 @@ def broker_latency(t):
         show(f"broker_{p}_sink", by["ferry"], by["sink"])
 
 
+# -- The library beside librdkafka --
+
+PROGRAMS = (("ferry", "fbench"), ("peer", "kbench"))
+
+
+def in_turn(t, sink, key, arguments):
+    """Both programs REPS times in turn, each time against a fresh sink; the values of one key."""
+    values = {"ferry": [], "peer": []}
+    for _ in range(REPS):
+        for side, program in PROGRAMS:
+            with Sink(t, *sink) as s:
+                values[side].append(t.run(program, *arguments, "-b", s.address)[key])
+    return values["ferry"], values["peer"]
+
+
+@group(produce_100=("records/s", True, ("ratio", ">=", 4)), produce_100_defaults=("records/s", True, None),
+       produce_1k=("records/s", True, ("ratio", ">=", 2)), produce_1k_defaults=("records/s", True, None))
+def produce(t):
+    """Records per second, every outcome delivered: with the same settings, and with each library's defaults."""
+    for name, size, count in (("produce_100", 100, 2_000_000), ("produce_1k", 1024, 500_000)):
+        for suffix, settings in (("", ALIKE), ("_defaults", [])):
+            work = ["-M", "produce", "-n", scaled(count), "-s", size, *settings]
+            show(name + suffix, *in_turn(t, [], "msgs_per_s", work))
+
+
+def instructions(t, program, arguments, count):
+    """The instructions of a whole run of `count` records, by callgrind."""
+    with tempfile.TemporaryDirectory() as where, Sink(t, *(["-n", str(count), "-p", "1"] if "consume" in arguments else [])) as s:
+        out = subprocess.run(["valgrind", "--tool=callgrind", "--fair-sched=yes", f"--callgrind-out-file={where}/out",
+                              f"{t.bin}/{program}", *arguments, "-n", str(count), "-b", s.address],
+                             capture_output=True, text=True, timeout=300, check=False)
+        if out.returncode:
+            raise RuntimeError(f"{program} under callgrind: status {out.returncode}: {out.stderr[-300:]}")
+        with open(f"{where}/out", encoding="utf-8", errors="replace") as f:
+            return next(int(line.split()[1]) for line in f if line.startswith(("summary:", "totals:")))
+
+
+def instructions_each(t, arguments, low, high):
+    return [[(instructions(t, p, arguments, high) - instructions(t, p, arguments, low)) / (high - low)] for _, p in PROGRAMS]
+
+
+@group(produce_instr=("instructions/record", False, ("ferry", "<=", 450)))
+def produce_instr(t):
+    """Instructions per record, by callgrind's difference of two counts."""
+    show("produce_instr", *instructions_each(t, ["-M", "produce", "-s", "100", *ALIKE], 50_000, 200_000))
+
+
+CONSUME = ["-M", "consume", "-s", "100", "-X", "check.crcs=true"]
+CONSUME_PEER = ["-a", "batch", "-X", "fetch.queue.backoff.ms=0"]  # its fastest way
+
+
+@group(consume_100=("records/s", True, ("ratio", ">=", 5)))
+def consume(t):
+    """Records per second out of four partitions, record by record, both checking CRCs."""
+    values = {"ferry": [], "peer": []}
+    for _ in range(REPS):
+        for side, program in PROGRAMS:
+            with Sink(t, "-s", "100") as s:
+                more = CONSUME_PEER if program == "kbench" else []
+                values[side].append(t.run(program, *CONSUME, *more, "-P", 4, "-n", scaled(4_000_000), "-b", s.address)["msgs_per_s"])
+    show("consume_100", values["ferry"], values["peer"])
+
+
+@group(consume_instr=("instructions/record", False, ("ferry", "<=", 220)))
+def consume_instr(t):
+    """Instructions per record, by callgrind's difference of two counts, one partition that ends there."""
+    each = []
+    for _, program in PROGRAMS:
+        words = [*CONSUME, *(CONSUME_PEER if program == "kbench" else []), "-P", "1"]
+        low, high = 50_000, 200_000
+        each.append([(instructions(t, program, words, high) - instructions(t, program, words, low)) / (high - low)])
+    show("consume_instr", *each)
+
+
+@group(group_join=("ms", False, ("ferry", "<=", 10)))
+def group_join(t):
+    """From the creation of a consumer to its first record in a group; the sink has no initial rebalance delay."""
+    show("group_join", *in_turn(t, ["-p", "1"], "first_msg_ms", ["-M", "startup", "-w", "group", "-P", "1", "-r", 5]))
+
+
+@group(report_p50=("us", False, ("ratio", ">=", 1.4)))
+def report_p50(t):
+    """From produce to report at 1,000 records/s, linger 0."""
+    show("report_p50", *in_turn(t, [], "p50_us", ["-M", "latency", "-n", scaled(3000), "-R", 1000, "-s", 100,
+                                                  "-X", "linger.ms=0", "-X", "acks=all"]))
+
+
+@group(first_report=("ms", False, ("ferry", "<=", 5)))
+def first_report(t):
+    """From the creation of an idempotent producer to its first report."""
+    show("first_report", *in_turn(t, ["-p", "1"], "first_msg_ms", ["-M", "startup", "-r", 5, "-X", "linger.ms=0", "-X", "acks=all",
+                                                                   "-X", "enable.idempotence=true"]))
+
+
+@group(queued_bytes=("bytes", False, ("ferry", "<=", 32)))
+def queued_bytes(t):
+    """Bytes of overhead per queued record of 10 bytes, no broker there, reports on."""
+    values = {"ferry": [], "peer": []}
+    for _ in range(REPS):
+        for side, program in PROGRAMS:
+            values[side].append(t.run(program, "-M", "queue", "-b", "127.0.0.1:1", "-n", scaled(1_000_000), "-s", 10)["overhead_per_msg"])
+    show("queued_bytes", values["ferry"], values["peer"])
+
+
+@group(brokers50_threads=("threads", False, ("ferry", "<=", 1)), brokers50_memory=("KiB", False, ("ferry", "<=", 1024)))
+def brokers50(t):
+    """An idle producer with a connection to each of 50 brokers: the mean of nine clients after a first one in one process."""
+    runs = {}
+    for side, program in PROGRAMS:
+        with Sink(t, "-b", "50", "-p", "50") as s:
+            more = ["-C", "-w", "producer"] if program == "kbench" else []
+            runs[side] = t.run(program, "-M", "mem", "-i", 10, "-P", 50, "-S", 1, *more, "-b", s.address)
+    show("brokers50_threads", [runs["ferry"]["threads_each"]], [runs["peer"]["threads_each"]])
+    show("brokers50_memory", [runs["ferry"]["next_kb_each"]], [runs["peer"]["next_kb_each"]])
+
+
+@group(so_size=("KiB", False, ("ferry", "<=", 600)))
+def so_size(t):
+    """The stripped shared library."""
+    def stripped(path):
+        with tempfile.TemporaryDirectory() as where:
+            subprocess.run(["strip", "-o", f"{where}/so", os.path.realpath(path)], check=True)
+            return os.path.getsize(f"{where}/so") / 1024
+    show("so_size", [stripped(f"{t.build}/.libs/libferry.so")], [stripped(t.peer_library)])
+
+
 def main():
     a = argparse.ArgumentParser()
     a.add_argument("--list", action="store_true")
     a.add_argument("--bin")
     a.add_argument("--build")
     a.add_argument("--kafka")
+    a.add_argument("--peer")
     a.add_argument("names", nargs="*")
     a = a.parse_args()
     if a.list:

@@ -37,11 +37,12 @@ compile() {  # OUTPUT SOURCE ARGUMENT...: into the cache, if a source is newer
 }
 
 case $($CC -dumpmachine) in x86_64*) sse=-msse4.2 ;; *) sse= ;; esac
-compile probe probe.c
+compile probe probe.c $sse
 compile sinkbroker sinkbroker.c $sse -DHAVE_LZ4 -DHAVE_ZSTD -lz -llz4 -lzstd
 fetch_librdkafka >&2 || { echo "run: librdkafka could not be fetched from PyPI" >&2; exit 1; }
-library=$(ls "$cache"/wheel/confluent_kafka.libs/librdkafka-*.so*)
-compile kbench kbench.c "$library" -Wl,-rpath,"$(dirname "$library")" -Wl,--allow-shlib-undefined -lpthread
+peer=$(ls "$cache"/wheel/confluent_kafka.libs/librdkafka-*.so*)
+compile kbench kbench.c "$peer" -Wl,-rpath,"$(dirname "$peer")" -Wl,--allow-shlib-undefined -lpthread
 $CC -O2 -I"$top/libclient/include" -o "$cache/bin/fbench" "$here/fbench.c" "$build/.libs/libferry.so" \
     -Wl,-rpath,"$build/.libs" -lpthread
-exec python3 "$here/figures.py" --bin "$cache/bin" --build "$build" --kafka "$top/tests/kafka/kafka" "$@"
+exec python3 "$here/figures.py" --bin "$cache/bin" --build "$build" --kafka "$top/tests/kafka/kafka" \
+    --peer "$peer" "$@"
