@@ -575,5 +575,6 @@ void broker_node_read_counts(const struct broker_node *n, struct broker_node_cou
     out->connections_total = n->conns.total;
     out->requests = n->conns.request_total;
     out->bytes_in = n->conns.bytes_in;
+    out->rebalances = n->groups.rebalances;
     out->queued_bytes = n->conns.pool.held;
 }

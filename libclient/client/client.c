@@ -156,9 +156,9 @@ struct ferry_client *ferry_client_new(const struct ferry_config *config, uint64_
 
 static void tell_close(struct ferry_client *client)
 {
-    struct ferry_link *l, *next;
-    FERRY_LIST_EACH(l, next, &client->observers)
-    {
+    struct ferry_link *l;
+    /* One at a time: an observer that closes may free others. */
+    while ((l = ferry_list_pop_front(&client->observers))) {
         struct ferry_observer *o = FERRY_CONTAINER(l, struct ferry_observer, link);
         if (o->on_close)
             o->on_close(client, o);

@@ -484,6 +484,8 @@ int broker_groups_submit(struct broker_node *n, const struct coord_shard *shard,
 {
     struct broker_groups *gs = &n->groups;
     size_t size = gs->records.len;
+    if (n->phase >= PHASE_STOPPING) /* the logs close; a rebalance may still come to its time */
+        return FERRY_KAFKA_COORDINATOR_NOT_AVAILABLE;
     struct ferry_slab *s = gs->records.err ? NULL : broker_pool_get(&n->conns.pool, size);
     if (!s)
         return FERRY_KAFKA_COORDINATOR_NOT_AVAILABLE;
