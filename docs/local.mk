@@ -9,7 +9,7 @@ docs-configuration: docs/page_configuration
 	$(AM_V_GEN)./docs/page_configuration >$(srcdir)/docs/configuration.md.new && \
 	mv $(srcdir)/docs/configuration.md.new $(srcdir)/docs/configuration.md
 .PHONY: docs-configuration
-EXTRA_DIST += %D%/protocol.md %D%/architecture.md %D%/examples
+EXTRA_DIST += %D%/protocol.md %D%/simulation.md %D%/architecture.md %D%/examples
 # Man pages are made by packaging/man.py from --help; tests/lint/man.sh fails while one is out of date.
 dist_man1_MANS += %D%/man/ferry-groups.1 %D%/man/ferry-topics.1 %D%/man/refbroker.1
 EXTRA_DIST += packaging/man.py

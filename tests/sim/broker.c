@@ -107,6 +107,7 @@ void scene_broker_init(struct scene *s)
     setting(s, "log.dirs", "data");
     setting(s, "auto.create.topics.enable", "false");
     setting(s, "group.initial.rebalance.delay.ms", "0");
+    setting(s, "group.min.session.timeout.ms", "100");
     setting(s, "offsets.topic.num.partitions", "2");
     b->disk = sim_disk_new(ferry_prng_next(s->prng));
     b->node = sim_node_add(s->world, "broker", &ops, b->disk, s);

@@ -61,12 +61,16 @@ static void deliver(struct sim_node *n, void *delivery, void *cookie)
 
 static const struct sim_node_ops ops = {start, stop, deliver};
 
-static void hand_in(struct ferry_timer *t, void *world)
+void scene_client_flush(struct scene_client *c)
 {
-    struct scene_client *c = FERRY_CONTAINER(t, struct scene_client, timer);
     struct ferry_link *it;
     while (c->client && (it = ferry_list_pop_front(&c->commands)))
         sim_node_command(c->node, FERRY_CONTAINER(it, struct ferry_command, link));
+}
+
+static void hand_in(struct ferry_timer *t, void *world)
+{
+    scene_client_flush(FERRY_CONTAINER(t, struct scene_client, timer));
 }
 
 void scene_client_post(struct scene_client *c, struct ferry_command *command)

@@ -32,8 +32,7 @@ struct send {
 struct log_view {
     int64_t *ids; /* by offset */
     int64_t end, cap;
-    int64_t *seen;         /* by offset: the id that a consumer was given, -1: none */
-    uint32_t *seen_losses; /* power losses before that */
+    int64_t *seen; /* by offset: the id that a consumer was given, -1: none */
     int64_t seen_cap;
     int64_t watermark[MAX_EPOCHS]; /* by leader epoch */
 };
@@ -64,7 +63,6 @@ void ledger_free(struct ledger *l)
         for (int p = 0; p < LEDGER_PARTITIONS; p++) {
             ferry_free(l->logs[t][p].ids);
             ferry_free(l->logs[t][p].seen);
-            ferry_free(l->logs[t][p].seen_losses);
         }
     ferry_free(l->sends);
     ferry_free(l);
@@ -183,6 +181,16 @@ void ledger_clean_stop(struct ledger *l)
             l->sends[i].durable |= l->sends[i].acked;
 }
 
+uint32_t ledger_losses(const struct ledger *l)
+{
+    return l->losses;
+}
+
+bool ledger_flushes_each(const struct ledger *l)
+{
+    return l->flush_each;
+}
+
 uint64_t ledger_sent(const struct ledger *l)
 {
     return l->count;
@@ -215,14 +223,12 @@ static void see(struct ledger *l, struct log_view *v, int64_t offset, int64_t id
     while (offset >= v->seen_cap) {
         int64_t cap = v->seen_cap ? 2 * v->seen_cap : 1024;
         v->seen = ferry_realloc(v->seen, (size_t)cap * sizeof *v->seen);
-        v->seen_losses = ferry_realloc(v->seen_losses, (size_t)cap * sizeof *v->seen_losses);
-        FERRY_CHECK(v->seen && v->seen_losses);
+        FERRY_CHECK(v->seen);
         for (int64_t i = v->seen_cap; i < cap; i++)
             v->seen[i] = -1;
         v->seen_cap = cap;
     }
     v->seen[offset] = id;
-    v->seen_losses[offset] = l->losses;
 }
 
 void ledger_consumed(struct ledger *l, const char *who, int topic, int32_t partition,
@@ -238,7 +244,7 @@ void ledger_consumed(struct ledger *l, const char *who, int topic, int32_t parti
         return;
     }
     if (offset < v->seen_cap && v->seen[offset] >= 0 && v->seen[offset] != id &&
-        (l->flush_each || v->seen_losses[offset] == l->losses))
+        (l->flush_each || l->losses == 0))
         sim_world_fail(l->world,
                        "%s is given send %" PRId64 " at %s-%d@%" PRId64 ", where send %" PRId64
                        " was seen before",
@@ -448,12 +454,16 @@ void ledger_check(struct ledger *l, struct sim_disk *disk)
         return;
     for (uint64_t id = 0; id < l->count; id++)
         check_send(l, id);
+}
+
+void ledger_check_seen(struct ledger *l)
+{
     for (int t = 0; t < LEDGER_TOPICS; t++)
         for (int p = 0; p < LEDGER_PARTITIONS; p++) {
             struct log_view *v = &l->logs[t][p];
             for (int64_t o = 0; o < v->seen_cap; o++)
                 if (v->seen[o] >= 0 && (o >= v->end || v->ids[o] != v->seen[o]) &&
-                    (l->flush_each || v->seen_losses[o] == l->losses))
+                    (l->flush_each || l->losses == 0))
                     sim_world_fail(l->world,
                                    "a consumer was given send %" PRId64 " at %s-%d@%" PRId64
                                    ", and the log does not hold it",

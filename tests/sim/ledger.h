@@ -49,6 +49,8 @@ void ledger_report(struct ledger *, uint64_t id, int32_t partition, int error, i
 /* The broker lost its power; stopped cleanly. */
 void ledger_power_loss(struct ledger *);
 void ledger_clean_stop(struct ledger *);
+uint32_t ledger_losses(const struct ledger *); /* power losses so far */
+bool ledger_flushes_each(const struct ledger *);
 /* A consumer was given this record. */
 void ledger_consumed(struct ledger *, const char *who, int topic, int32_t partition, int64_t offset,
                      const uint8_t *value, size_t len);
@@ -62,6 +64,8 @@ uint64_t ledger_failed(const struct ledger *);
 uint64_t ledger_open(const struct ledger *); /* not reported yet */
 /* Reads the logs from the disk and checks all of the above; the ends of the logs are known from then on. */
 void ledger_check(struct ledger *, struct sim_disk *);
+/* Then, when consumers have come to the end: what they were given is what the logs hold. */
+void ledger_check_seen(struct ledger *);
 int64_t ledger_end(const struct ledger *, int topic, int32_t partition);
 
 #endif

@@ -12,13 +12,14 @@
 
 struct options {
     uint64_t seeds, from;
-    bool trace, keep_going;
+    bool trace, keep_going, alone;
 };
 
 static int usage(void)
 {
-    fputs("usage: tests/sim/run [--seeds N] [--from S] [--trace] [--keep-going]\n"
+    fputs("usage: tests/sim/run [--seeds N] [--from S] [--no-group] [--trace] [--keep-going]\n"
           "  --seeds N      how many (1), --from S the first (1)\n"
+          "  --no-group     without consumers\n"
           "  --trace        print every event as it happens\n"
           "  --keep-going   do not end at the first seed with a violation\n",
           stderr);
@@ -39,6 +40,8 @@ static bool read_options(int argc, char **argv, struct options *o)
     for (int i = 1; i < argc; i++) {
         if (!strcmp(argv[i], "--trace"))
             o->trace = true;
+        else if (!strcmp(argv[i], "--no-group"))
+            o->alone = true;
         else if (!strcmp(argv[i], "--keep-going"))
             o->keep_going = true;
         else if (!read_number("--seeds", argc, argv, &i, &o->seeds) &&
@@ -81,7 +84,7 @@ int main(int argc, char **argv)
         return usage();
     for (; done < o.seeds; done++) {
         uint64_t hash = 0;
-        bool good = scene_run(o.from + done, o.trace ? stdout : NULL, &t, &hash);
+        bool good = scene_run(o.from + done, !o.alone, o.trace ? stdout : NULL, &t, &hash);
         all = (all ^ hash) * 0x100000001b3u;
         fflush(stdout);
         if (!good && !o.keep_going)
@@ -91,8 +94,8 @@ int main(int argc, char **argv)
     printf("floors for 50 seeds and more, each: ops 1000, acked 700, crashes 0.5, torn 0.1, dedup "
            "0.2\n");
     printf("failed=%" PRIu64 " expired=%" PRIu64 " cuts=%" PRIu64 " faults=%" PRIu64
-           " stops=%" PRIu64 "\n",
-           t.failed, t.expired, t.cuts, t.faults, t.stops);
+           " stops=%" PRIu64 " consumed=%" PRIu64 " commits=%" PRIu64 " fenced=%" PRIu64 "\n",
+           t.failed, t.expired, t.cuts, t.faults, t.stops, t.consumed, t.commits, t.fenced);
     printf("hash=%016" PRIx64 "\n", all);
     printf("seeds=%" PRIu64 " violations=%" PRIu64 " ops=%" PRIu64 " acked=%" PRIu64
            " crashes=%" PRIu64 " torn=%" PRIu64 " dedup=%" PRIu64 " rebalances=%" PRIu64 "\n",

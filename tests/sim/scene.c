@@ -61,6 +61,8 @@ static void play(struct scene *s)
     if (!run_until(s, scene_observer_has_topics, START_LIMIT, "a topic"))
         return;
     scene_producers_init(s);
+    if (s->with_group)
+        scene_consumers_init(s);
     scene_faults_start(s);
     if (!sim_world_run(s->world, sim_world_now(s->world) + s->plan.faults_for))
         return;
@@ -69,6 +71,9 @@ static void play(struct scene *s)
         return;
     if (sim_world_run(s->world, sim_world_now(s->world) + FERRY_SECOND))
         ledger_check(s->ledger, s->broker.disk);
+    if (s->with_group && run_until(s, scene_consumers_at_end, FINISH_LIMIT,
+                                   "the end of every partition by the group"))
+        ledger_check_seen(s->ledger);
 }
 
 static void sum_up(struct scene *s, struct scene_totals *sum)
@@ -103,11 +108,12 @@ static void check_floors(struct scene *s)
         sim_world_fail(s->world, "no fault took effect");
 }
 
-bool scene_run(uint64_t seed, void *trace, struct scene_totals *sum, uint64_t *hash)
+bool scene_run(uint64_t seed, bool group, void *trace, struct scene_totals *sum, uint64_t *hash)
 {
     struct scene *s = ferry_zalloc(sizeof *s);
     FERRY_CHECK(s);
     s->seed = seed;
+    s->with_group = group;
     s->trace = trace;
     s->world = sim_world_new(seed);
     s->prng = sim_world_prng(s->world);
@@ -137,6 +143,7 @@ bool scene_run(uint64_t seed, void *trace, struct scene_totals *sum, uint64_t *h
     scene_broker_free(s);
     scene_producers_free(s);
     scene_observer_free(s);
+    scene_consumers_free(s);
     ledger_free(s->ledger);
     ferry_free(s);
     return good;

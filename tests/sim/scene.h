@@ -9,6 +9,7 @@
  *   broker.c     the broker's process: starts, clean stops, kills, power losses
  *   clients.c    what every client process needs: configuration, commands, teardown
  *   producers.c  sends and their reports
+ *   consumers.c  a group that is joined and left, and what its members are given
  *   observer.c   topics are made, high watermarks are watched
  *   faults.c     what goes wrong, and when
  *   ledger.c     every send and what became of it: the checkers
@@ -20,7 +21,7 @@
 #include "tests/sim/ledger.h"
 #include "tests/sim/world.h"
 
-enum { SCENE_PRODUCERS = 3, SCENE_SENDS = 420, SCENE_SETTINGS = 512 };
+enum { SCENE_PRODUCERS = 3, SCENE_CONSUMERS = 3, SCENE_SENDS = 420, SCENE_SETTINGS = 512 };
 
 struct scene;
 
@@ -75,6 +76,8 @@ struct scene_client {
 void scene_client_init(struct scene *, struct scene_client *, const char *name);
 /* Hands a command to the engine soon: not inside this step. */
 void scene_client_post(struct scene_client *, struct ferry_command *);
+/* Hands in what was posted, now. */
+void scene_client_flush(struct scene_client *);
 
 struct scene_producer;
 void scene_producers_init(struct scene *);
@@ -82,6 +85,12 @@ void scene_producers_free(struct scene *);
 bool scene_producers_sent(const struct scene *); /* every quota is used up */
 /* One of them and the broker do not hear of each other until then. */
 void scene_stall_client(struct scene *, ferry_nsec until);
+
+struct scene_group;
+void scene_consumers_init(struct scene *);
+void scene_consumers_free(struct scene *);
+/* Each partition's last record is consumed; the ends are known by ledger_check. */
+bool scene_consumers_at_end(const struct scene *);
 
 struct scene_observer;
 void scene_observer_init(struct scene *);
@@ -102,14 +111,16 @@ struct scene {
     struct scene_broker broker;
     struct scene_producer *producers;
     struct scene_observer *observer;
+    struct scene_group *group;
     struct ledger *ledger;
     struct ferry_timer fault;
+    bool with_group;
     bool quiet;  /* faults are over */
     bool ending; /* what is torn down now is not looked at */
 };
 
-/* Runs one seed. Adds to *sum, gives the hash of the trace; false with the failure printed if a checker found something.
+/* Runs one seed, with a group of consumers or without. Adds to *sum, gives the hash of the trace; false with the failure printed if a checker found something.
  */
-bool scene_run(uint64_t seed, void *trace, struct scene_totals *sum, uint64_t *hash);
+bool scene_run(uint64_t seed, bool group, void *trace, struct scene_totals *sum, uint64_t *hash);
 
 #endif

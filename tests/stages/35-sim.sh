@@ -19,14 +19,18 @@ check() {  # NAME STATUS FILE
     fi
 }
 
-"$run" --seeds "$half" --from 1 >"$out/first" 2>&1 &
+"$run" --no-group --seeds "$half" --from 1 >"$out/first" 2>&1 &
 first=$!
-"$run" --seeds "$half" --from $((half + 1)) >"$out/second" 2>&1
+"$run" --no-group --seeds "$half" --from $((half + 1)) >"$out/second" 2>&1
 rc=$?
 check "seeds $((half + 1)) to $((2 * half)): $(tail -n 1 "$out/second")" $rc "$out/second"
 wait "$first"
 rc=$?
 check "seeds 1 to $half: $(tail -n 1 "$out/first")" $rc "$out/first"
+
+"$run" --seeds 100 >"$out/group" 2>&1
+rc=$?
+check "with a group of consumers, seeds 1 to 100: $(tail -n 1 "$out/group")" $rc "$out/group"
 
 "$run" --seeds 25 --from 7 >"$out/once" 2>&1
 MALLOC_PERTURB_=165 "$run" --seeds 25 --from 7 >"$out/again" 2>&1

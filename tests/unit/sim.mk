@@ -8,5 +8,5 @@ tests_unit_test_sim_world_LDADD = libtap.la libsim.la libcommon.la
 # Seeded runs of clients against a broker: tests/stages/35-sim.sh, docs/simulation.md.
 noinst_PROGRAMS += tests/sim/run
 tests_sim_run_SOURCES = tests/sim/run.c tests/sim/scene.c tests/sim/scene.h tests/sim/broker.c tests/sim/clients.c \
-    tests/sim/producers.c tests/sim/observer.c tests/sim/faults.c tests/sim/ledger.c tests/sim/ledger.h
+    tests/sim/producers.c tests/sim/consumers.c tests/sim/observer.c tests/sim/faults.c tests/sim/ledger.c tests/sim/ledger.h
 tests_sim_run_LDADD = libsim.la librefbroker.la libclientcore.la libcommon.la
