@@ -554,6 +554,8 @@ void broker_node_free(struct broker_node *n)
 {
     if (!n)
         return;
+    log_load_drop(&n->meta_load);
+    log_save_drop(&n->meta_save);
     log_dir_free(&n->dir);
     broker_groups_free(n);
     broker_sessions_free(&n->sessions);

@@ -1,5 +1,5 @@
 # The unit tests under ASan and UBSan, built by clang; a tenth of the mutations; admin calls from client to refbroker.
-# budget: 270
+# budget: 240
 # quick: no
 set -u
 skip() { echo "ok - the sanitizers # SKIP $1"; exit 0; }
