@@ -113,6 +113,10 @@ struct ferry_lane {
     struct ferry_link queue;  /* of struct ferry_lot, in order */
     struct ferry_link flight; /* likewise, on the wire */
     uint32_t queue_count, flight_count;
+    ferry_nsec begun;        /* of the oldest batch still with the appenders, as last seen; NEVER */
+    ferry_nsec open_expires; /* the first expiry of a record in the open one; NEVER */
+    bool open;               /* there is an open one */
+    ferry_nsec records_expire; /* no record in the queue expires before; NEVER */
     struct ferry_sender_node *flight_node;
     struct ferry_timer timer;
     uint64_t flush_upto; /* a flush waits for batches up to this id; 0 = none */

@@ -26,6 +26,11 @@ static struct ferry_lot *lot_of(struct ferry_link *link)
     return FERRY_CONTAINER(link, struct ferry_lot, batch.link);
 }
 
+static ferry_nsec earlier(ferry_nsec a, ferry_nsec b)
+{
+    return a < b ? a : b;
+}
+
 static struct ferry_lot *first_of(const struct ferry_link *list)
 {
     return ferry_list_empty(list) ? NULL : lot_of(list->next);
@@ -53,6 +58,7 @@ struct ferry_lane *ferry_lane_new(struct ferry_sender_topic *t, int32_t partitio
     lane->timer.fire = on_timer;
     lane->producer_id = -1;
     lane->producer_epoch = -1;
+    lane->begun = lane->open_expires = lane->records_expire = FERRY_NEVER;
     return lane;
 }
 
@@ -161,6 +167,7 @@ void ferry_lot_queue(struct ferry_lot *lot)
         at = at->prev;
     ferry_list_insert_after(at, &lot->batch.link);
     lane->queue_count++;
+    lane->records_expire = earlier(lane->records_expire, lot->batch.expires_at);
     lot->state = FERRY_LOT_QUEUED;
 }
 
@@ -314,17 +321,24 @@ void ferry_lot_release(struct ferry_lot *lot)
 
 /* -- Taking from the appenders ---------------------------------------------------------------- */
 
+/* Takes the full batches, and with open_too the open one; notes what is left with the appenders. One look under the lock for
+ * all that an update needs to know: what comes later is signalled. */
 static void take_all(struct ferry_lane *lane, bool open_too)
 {
     struct ferry_sender *s = lane->topic->sender;
+    struct ferry_accum *a = &lane->accum;
     struct ferry_link taken;
     struct ferry_accum_batch *b;
     ferry_list_init(&taken);
     s->hooks.lock(&lane->lock);
     if (open_too)
-        ferry_accum_seal(&lane->accum);
-    while ((b = ferry_accum_take(&lane->accum)))
+        ferry_accum_seal(a);
+    while ((b = ferry_accum_take(a)))
         ferry_list_push_back(&taken, &b->link);
+    lane->begun = ferry_accum_oldest(a);
+    lane->open = a->open != NULL;
+    lane->open_expires =
+        lane->open && (s->flags & FERRY_SENDER_EXPIRY) ? a->open->expires_at : FERRY_NEVER;
     s->hooks.unlock(&lane->lock);
     struct ferry_link *link;
     while ((link = ferry_list_pop_front(&taken))) {
@@ -338,18 +352,6 @@ static void take_all(struct ferry_lane *lane, bool open_too)
 void ferry_lane_pull_all(struct ferry_lane *lane)
 {
     take_all(lane, true);
-}
-
-/* Times of the open batch and of full ones that have writers still; NEVER where there is none. */
-static void look_open(struct ferry_lane *lane, ferry_nsec *begun, ferry_nsec *expires, bool *open)
-{
-    struct ferry_sender *s = lane->topic->sender;
-    s->hooks.lock(&lane->lock);
-    *begun = ferry_accum_oldest(&lane->accum);
-    *open = lane->accum.open != NULL;
-    *expires =
-        *open && (s->flags & FERRY_SENDER_EXPIRY) ? lane->accum.open->expires_at : FERRY_NEVER;
-    s->hooks.unlock(&lane->lock);
 }
 
 bool ferry_lane_sendable(struct ferry_lane *lane, ferry_nsec *when)
@@ -370,17 +372,12 @@ bool ferry_lane_sendable(struct ferry_lane *lane, ferry_nsec *when)
         }
         return true;
     }
-    if (!ferry_idempotence_allows(lane, NULL))
+    if (!lane->open || !ferry_idempotence_allows(lane, NULL))
         return false;
-    ferry_nsec begun, expires;
-    bool open;
-    look_open(lane, &begun, &expires, &open);
-    if (!open)
-        return false;
-    ferry_nsec linger = s->settings->linger_ms * FERRY_MS;
-    if (begun + linger <= s->client->now)
+    ferry_nsec due = lane->begun + s->settings->linger_ms * FERRY_MS;
+    if (due <= s->client->now)
         return true;
-    *when = begun + linger;
+    *when = due;
     return false;
 }
 
@@ -397,55 +394,61 @@ struct ferry_lot *ferry_lane_pop(struct ferry_lane *lane)
 
 /* -- Time ------------------------------------------------------------------------------------- */
 
-static void expire(struct ferry_lane *lane)
+/* The time-out of batches; the queue is in the order of their age. */
+static void expire_lots(struct ferry_lane *lane)
 {
-    struct ferry_sender *s = lane->topic->sender;
-    ferry_nsec now = s->client->now;
-    int64_t patience = lane->topic->settings.delivery_timeout_ms;
-    ferry_nsec begun, expires;
-    bool open;
-    look_open(lane, &begun, &expires, &open);
-    if (begun != FERRY_NEVER &&
-        ((patience > 0 && now - begun >= patience * FERRY_MS) || expires <= now))
-        take_all(lane, true);
+    ferry_nsec now = lane->topic->sender->client->now;
     struct ferry_link *it, *tmp;
     FERRY_LIST_EACH(it, tmp, &lane->queue)
     {
         struct ferry_lot *lot = lot_of(it);
-        if (expiry_of(lot) <= now && !lot->doomed)
+        if (expiry_of(lot) > now)
+            return;
+        if (!lot->doomed)
             fail_expired(lot);
-        else if (lot->batch.expires_at <= now && lot->state == FERRY_LOT_QUEUED &&
-                 !lot->has_sequence && !lot->maybe)
-            ferry_lot_expire_records(lot, now);
     }
 }
 
-static ferry_nsec earlier(ferry_nsec a, ferry_nsec b)
+/* The expiry of single records, of batches that no broker has seen. */
+static void expire_records(struct ferry_lane *lane)
 {
-    return a < b ? a : b;
+    ferry_nsec now = lane->topic->sender->client->now;
+    struct ferry_link *it, *tmp;
+    lane->records_expire = FERRY_NEVER;
+    FERRY_LIST_EACH(it, tmp, &lane->queue)
+    {
+        struct ferry_lot *lot = lot_of(it);
+        if (lot->has_sequence || lot->maybe || lot->doomed)
+            continue;
+        if (lot->batch.expires_at > now || lot->state != FERRY_LOT_QUEUED)
+            lane->records_expire =
+                earlier(lane->records_expire,
+                        lot->batch.expires_at > now ? lot->batch.expires_at : now + FERRY_MS);
+        else
+            ferry_lot_expire_records(lot, now); /* what lives on notes its own expiry */
+    }
+}
+
+static void expire(struct ferry_lane *lane)
+{
+    ferry_nsec now = lane->topic->sender->client->now;
+    int64_t patience = lane->topic->settings.delivery_timeout_ms;
+    if (lane->begun != FERRY_NEVER &&
+        ((patience > 0 && now - lane->begun >= patience * FERRY_MS) || lane->open_expires <= now))
+        take_all(lane, true);
+    expire_lots(lane);
+    if (lane->records_expire <= now)
+        expire_records(lane);
 }
 
 static ferry_nsec next_expiry(struct ferry_lane *lane)
 {
     int64_t patience = lane->topic->settings.delivery_timeout_ms;
-    ferry_nsec begun, next, now = lane->topic->sender->client->now;
-    bool open;
-    look_open(lane, &begun, &next, &open);
-    if (begun != FERRY_NEVER && patience > 0 && patience < INT64_MAX / FERRY_MS / 2)
-        next = earlier(next, begun + patience * FERRY_MS);
+    ferry_nsec next = earlier(lane->open_expires, lane->records_expire);
+    if (lane->begun != FERRY_NEVER && patience > 0 && patience < INT64_MAX / FERRY_MS / 2)
+        next = earlier(next, lane->begun + patience * FERRY_MS);
     struct ferry_lot *first = first_of(&lane->queue);
-    if (first && !first->doomed)
-        next = earlier(next, expiry_of(first));
-    if (lane->topic->sender->flags & FERRY_SENDER_EXPIRY) {
-        struct ferry_link *it, *tmp;
-        FERRY_LIST_EACH(it, tmp, &lane->queue)
-        {
-            struct ferry_lot *lot = lot_of(it);
-            if (lot->batch.expires_at > now)
-                next = earlier(next, lot->batch.expires_at);
-        }
-    }
-    return next;
+    return first && !first->doomed ? earlier(next, expiry_of(first)) : next;
 }
 
 void ferry_lane_update(struct ferry_lane *lane)
