@@ -554,9 +554,10 @@ void broker_node_free(struct broker_node *n)
 {
     if (!n)
         return;
+    log_dir_free(&n->dir);
+    n->files.out = NULL; /* nothing acts any more, though a load or a save may be under way */
     log_load_drop(&n->meta_load);
     log_save_drop(&n->meta_save);
-    log_dir_free(&n->dir);
     broker_groups_free(n);
     broker_sessions_free(&n->sessions);
     broker_metalog_free(&n->metalog);
