@@ -283,8 +283,10 @@ static bool may_close(struct log *l)
         return false;
     if (l->dir->offline || p->broken || !l->is_open)
         return true;
-    if (p->checkpoint_state == LOG_CHECKPOINT_IDLE && p->recovery_point < l->end)
+    if (p->checkpoint_state == LOG_CHECKPOINT_IDLE && p->recovery_point < l->end) {
         log_flush_for_close(l); /* a save was under way, or the end has moved back */
+        p->pump_again = true;   /* all may be flushed already: nothing else would begin the save */
+    }
     return p->checkpoint_state == LOG_CHECKPOINT_IDLE && !p->epochs_dirty;
 }
 
