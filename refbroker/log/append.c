@@ -306,6 +306,13 @@ static void append_now(struct log *l, struct log_append *a)
         log_append_finish(a, rc);
 }
 
+/* The active segment's file is being made: what would come behind it waits, lest a crash keeps a later segment and not
+ * this one. */
+static bool is_making_file(const struct log *l)
+{
+    return !ferry_list_empty(&l->private->inflight) && !log_active(l)->file.is_open;
+}
+
 static void append(struct log *l, struct log_append *a)
 {
     struct log_private *p = l->private;
@@ -322,7 +329,7 @@ static void append(struct log *l, struct log_append *a)
         return;
     }
     if (!l->is_open || p->task || p->repairing || !ferry_list_empty(&p->tasks) ||
-        !ferry_list_empty(&p->queued))
+        !ferry_list_empty(&p->queued) || is_making_file(l))
         ferry_list_push_back(&p->queued, &a->private.link);
     else
         append_now(l, a);
@@ -346,7 +353,7 @@ void log_append_run_queue(struct log *l)
     struct log_private *p = l->private;
     struct ferry_link *link;
     while (l->is_open && !p->task && !p->repairing && ferry_list_empty(&p->tasks) &&
-           (link = ferry_list_pop_front(&p->queued)) != NULL)
+           !is_making_file(l) && (link = ferry_list_pop_front(&p->queued)) != NULL)
         append_now(l, FERRY_CONTAINER(link, struct log_append, private.link));
 }
 
@@ -422,7 +429,9 @@ static void written(struct log_op *op, int status, uint64_t count)
     while ((link = ferry_list_pop_front(&ready)) != NULL)
         ferry_list_push_back(&p->waiting, link);
     if (p->dirty_since == FERRY_NEVER && l->end > l->flushed)
-        p->dirty_since = l->dir->files->now;
+        p->dirty_since = l->dir->files->now, log_note_due(l);
+    if (l->dir->offline) /* nobody vouches for what is written now */
+        log_fail_appends(l, LOG_STORAGE_ERROR);
     log_moved(l);
     if (!ferry_list_empty(&p->inflight) && all_ended(p))
         fail_inflight(l);

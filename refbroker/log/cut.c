@@ -118,28 +118,43 @@ static void move_start(struct log *l, int64_t start)
         log_set_high_watermark(l, start);
 }
 
+static void mark_start(struct log *l);
+
 static void start_durable(struct log_request *r, int error)
 {
     struct log_private *p = FERRY_CONTAINER(r, struct log_private, start_mark);
+    struct log *l = p->log;
     struct ferry_link ready, *link;
+    bool again = p->start_again;
     ferry_list_init(&ready);
     while ((link = ferry_list_pop_front(&p->start_marking)) != NULL)
         ferry_list_push_back(&ready, link);
-    p->start_marked = false;
-    if (!ferry_list_empty(&p->start_waiting)) {
-        while ((link = ferry_list_pop_front(&p->start_waiting)) != NULL)
-            ferry_list_push_back(&p->start_marking, link);
-        p->start_marked = true;
-        log_hold(p->log);
-        log_dir_mark(p->log->dir, LOG_MARK_START, &p->start_mark);
-    } else if (!p->gone && error == FERRY_OK) {
-        log_drop_old(p->log); /* only now: a crash must not bring back part of it */
-    }
+    while ((link = ferry_list_pop_front(&p->start_waiting)) != NULL)
+        ferry_list_push_back(&p->start_marking, link);
+    p->start_marked = p->start_again = false;
+    if (again)
+        mark_start(l);
+    else if (!p->gone && error == FERRY_OK)
+        log_drop_old(l); /* only now: a crash must not bring back part of it */
     while ((link = ferry_list_pop_front(&ready)) != NULL) {
         struct log_request *waiting = FERRY_CONTAINER(link, struct log_request, link);
         waiting->done(waiting, error);
     }
-    log_drop(p->log);
+    log_drop(l);
+}
+
+/* What lies below the start goes when the start is on disk. */
+static void mark_start(struct log *l)
+{
+    struct log_private *p = l->private;
+    if (p->start_marked) {
+        p->start_again = true;
+        return;
+    }
+    p->start_marked = true;
+    p->start_mark.done = start_durable;
+    log_hold(l);
+    log_dir_mark(l->dir, LOG_MARK_START, &p->start_mark);
 }
 
 void log_delete_before(struct log *l, struct log_request *r, int64_t offset)
@@ -157,15 +172,8 @@ void log_delete_before(struct log *l, struct log_request *r, int64_t offset)
         return;
     }
     move_start(l, offset);
-    if (p->start_marked) {
-        ferry_list_push_back(&p->start_waiting, &r->link);
-        return;
-    }
-    p->start_marked = true;
-    ferry_list_push_back(&p->start_marking, &r->link);
-    p->start_mark.done = start_durable;
-    log_hold(l);
-    log_dir_mark(l->dir, LOG_MARK_START, &p->start_mark);
+    ferry_list_push_back(p->start_marked ? &p->start_waiting : &p->start_marking, &r->link);
+    mark_start(l);
 }
 
 /* ---- retention ---- */
@@ -183,32 +191,37 @@ static int too_old(struct log *l, struct log_segment *s)
 void log_retain(struct log *l)
 {
     struct log_private *p = l->private;
+    uint64_t size = l->size;
+    size_t i = 0;
     p->retain_wanted = false;
     if (!l->config.cleanup_delete || l->dir->offline || p->broken || p->closing || !l->is_open)
         return;
-    for (;;) {
-        struct log_segment *s = p->segments[0];
-        bool active = p->count == 1;
-        if (s->size == 0 || log_segment_end(l, 0) > l->high_watermark ||
+    while (i + 1 < p->count && p->segments[i + 1]->base <= l->start)
+        size -= p->segments[i++]->size; /* on their way out */
+    for (;; i++) {
+        struct log_segment *s = p->segments[i];
+        bool active = i + 1 == p->count;
+        if (s->size == 0 || log_segment_end(l, i) > l->high_watermark ||
             (active && p->next != l->end))
             break;
         int old = too_old(l, s);
         if (old == FERRY_E_AGAIN) {
             p->retain_wanted = true;
-            return;
-        }
-        bool large = l->config.retention_bytes >= 0 &&
-                     l->size - s->size >= (uint64_t)l->config.retention_bytes;
-        if (!old && !large)
             break;
-        if (active && log_roll(l) != FERRY_OK)
+        }
+        size -= s->size;
+        bool large = l->config.retention_bytes >= 0 && size >= (uint64_t)l->config.retention_bytes;
+        if ((!old && !large) || (active && log_roll(l) != FERRY_OK))
             break;
         log_say(l, LOG_INFO, "the segment from offset %lld is removed by retention.%s",
                 (long long)s->base, old ? "ms" : "bytes");
-        move_start(l, p->segments[1]->base);
-        log_drop_old(l);
+        move_start(l, p->segments[i + 1]->base);
     }
+    if (p->segments[0]->base < l->start && p->count > 1 && p->segments[1]->base <= l->start)
+        mark_start(l);
 }
+
+/* ---- the end ---- */
 
 static struct log_cutting *cutting_new(struct log *l)
 {
@@ -297,6 +310,10 @@ static void cut_step(struct log_cutting *c)
     int64_t end = c->end;
     if (c->keep) {
         log_epochs_cut_end(&p->epochs, end);
+        if (end < l->start) { /* the batch that was cut off held the start */
+            l->start = p->marks->start = end;
+            log_dir_mark(l->dir, LOG_MARK_START, NULL);
+        }
     } else {
         log_epochs_cut_end(&p->epochs, INT64_MIN);
         log_snapshots_drop(l, INT64_MAX, INT64_MAX);

@@ -270,6 +270,7 @@ int log_dir_init(struct log_dir *dir, struct log_files *files)
     p->retention_every = 300 * FERRY_SECOND;
     p->watermarks_every = 5 * FERRY_SECOND;
     p->next_retention = files->now + p->retention_every;
+    p->logs_due = FERRY_NEVER;
     ferry_list_init(&p->doomed);
     ferry_list_init(&p->removals);
     for (int i = 0; i < LOG_MARK_COUNT; i++) {
@@ -469,16 +470,10 @@ ferry_nsec log_dir_deadline(const struct log_dir *dir)
 {
     const struct log_dir_private *p = dir->private;
     ferry_nsec at = p->next_retention;
-    struct ferry_link *it, *tmp;
     if (p->watermarks_dirty && p->next_watermarks < at)
         at = p->next_watermarks;
-    FERRY_LIST_EACH(it, tmp, (struct ferry_link *)&dir->logs)
-    {
-        const struct log *l = FERRY_CONTAINER(it, struct log, link);
-        ferry_nsec due = log_due(l);
-        if (due < at)
-            at = due;
-    }
+    if (p->logs_due < at)
+        at = p->logs_due;
     return at;
 }
 
@@ -495,11 +490,15 @@ void log_dir_tick(struct log_dir *dir)
         p->next_watermarks = now + p->watermarks_every;
         log_dir_mark(dir, LOG_MARK_WATERMARK, NULL);
     }
+    if (!retain && now < p->logs_due)
+        return;
+    p->logs_due = FERRY_NEVER;
     FERRY_LIST_EACH(it, tmp, &dir->logs)
     {
         struct log *l = FERRY_CONTAINER(it, struct log, link);
         log_hold(l);
         log_tick(l, retain);
+        log_note_due(l);
         log_drop(l);
     }
 }

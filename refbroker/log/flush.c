@@ -171,6 +171,7 @@ static void epochs_saved(struct log_save *s, int status)
         log_say(l, LOG_WARN, "leader epochs not saved (%d)", status);
         p->epochs_dirty = true;
         p->epochs_retry = l->dir->files->now + FERRY_SECOND;
+        log_note_due(l);
         p->broken |= p->closing;
     }
     log_pump(l);
@@ -432,7 +433,7 @@ void log_flush_for_close(struct log *l)
     p->flush_goal = p->next;
     p->epochs_retry = 0;
     log_checkpoint_cancel(l);
-    if (p->recovery_point < p->next || p->snapshot_count == 0 ||
-        p->snapshots[p->snapshot_count - 1] < p->next)
+    bool saved = p->snapshot_count && p->snapshots[p->snapshot_count - 1] >= p->next;
+    if (p->recovery_point < p->next || (!saved && (l->size || p->producers.map.live)))
         log_checkpoint_take(l);
 }

@@ -156,7 +156,7 @@ struct log_private {
     struct log_request
         start_mark; /* log start being made durable for start_marking; start_waiting come after */
     struct ferry_link start_marking, start_waiting;
-    bool start_marked, retain_wanted, deleting;
+    bool start_marked, start_again, retain_wanted, deleting;
     struct ferry_link unlinking; /* names on their way out */
     struct log_cutting *cutting;
     struct log_request dir_close;
@@ -172,6 +172,7 @@ struct log_dir_private {
     struct log_dir_checkpoint *checkpoints; /* LOG_MARK_COUNT of them */
     struct log_dir_opening *opening;
     ferry_nsec next_retention, next_watermarks, retention_every, watermarks_every;
+    ferry_nsec logs_due; /* no log wants a tick before */
     bool watermarks_dirty;
 
     /* a clean stop */
@@ -204,7 +205,8 @@ void log_moved(struct log *);
 void log_fail_appends(struct log *, int error);
 /* Time passes: flush.ms, retries, producers to forget, retention where asked for. */
 void log_tick(struct log *, bool retain);
-ferry_nsec log_due(const struct log *);
+/* What the log waits for has changed: the directory's deadline may come sooner. */
+void log_note_due(struct log *);
 /* Frees it with all that is under way. */
 void log_teardown(struct log *);
 void log_say(struct log *, enum log_level, const char *format, ...)

@@ -44,6 +44,7 @@ static void opened(struct log *l, int error)
         log_say(l, LOG_ERROR, "cannot be opened (%d)", error);
     } else {
         l->is_open = true;
+        log_note_due(l);
     }
     if (!l->private->gone && l->owner->on_open)
         l->owner->on_open(l, l->cookie, error);
@@ -146,6 +147,7 @@ void log_configure(struct log *l, const struct log_config *config)
 {
     l->config = *config;
     if (l->is_open) {
+        log_note_due(l);
         log_moved(l); /* the flush policy decides what is stable */
         log_pump(l);
     }
@@ -157,7 +159,7 @@ void log_set_high_watermark(struct log *l, int64_t offset)
         offset = l->end;
     if (offset < l->start)
         offset = l->start;
-    if (offset == l->high_watermark)
+    if (offset <= l->high_watermark && l->high_watermark <= l->end)
         return;
     l->high_watermark = offset;
     l->private->marks->high_watermark = offset;
@@ -343,7 +345,7 @@ void log_tick(struct log *l, bool retain)
     log_pump(l);
 }
 
-ferry_nsec log_due(const struct log *l)
+static ferry_nsec log_due(const struct log *l)
 {
     const struct log_private *p = l->private;
     ferry_nsec due = FERRY_NEVER;
@@ -357,6 +359,13 @@ ferry_nsec log_due(const struct log *l)
         p->epochs_retry < due)
         due = p->epochs_retry;
     return due;
+}
+
+void log_note_due(struct log *l)
+{
+    ferry_nsec due = log_due(l);
+    if (due < l->dir->private->logs_due)
+        l->dir->private->logs_due = due;
 }
 
 static void later(struct log_op *op, int status, uint64_t count)

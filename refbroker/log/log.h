@@ -136,8 +136,8 @@ static inline int64_t log_stable_end(const struct log *l)
 {
     return l->config.flush_messages == 1 ? l->flushed : l->end;
 }
-/* Clamped to [start, end]. Persisted to replication-offset-checkpoint now and then; after log_open
- * it is the persisted one. */
+/* Clamped to [start, end]; goes back only where the end did. Persisted to replication-offset-checkpoint now and then;
+ * after log_open it is the persisted one. */
 void log_set_high_watermark(struct log *, int64_t offset);
 
 /* ---- append ---- */

@@ -44,6 +44,8 @@ static int make_segments(struct log_opening *o)
         return FERRY_E_NOMEM;
     for (size_t i = 0; i < o->found_count; i++) {
         struct log_found_segment *f = &o->found[i];
+        if (i + 1 < o->found_count && o->found[i + 1].base <= l->private->marks->start)
+            continue; /* deleted: what a crash has brought back of it goes again, and may have holes */
         struct log_segment *s = log_segment_new(l, f->base, false);
         if (!s)
             return FERRY_E_NOMEM;
@@ -65,6 +67,15 @@ static size_t segment_of(const struct log_opening *o, int64_t offset)
     return i;
 }
 
+/* What was found of a segment; NULL for a new one. */
+static struct log_found_segment *found_of(struct log_opening *o, const struct log_segment *s)
+{
+    for (size_t i = 0; i < o->found_count; i++)
+        if (o->found[i].base == s->base)
+            return &o->found[i];
+    return NULL;
+}
+
 static void plan(struct log_opening *o)
 {
     const struct log_marks *m = o->log->private->marks;
@@ -76,14 +87,16 @@ static void plan(struct log_opening *o)
     if (!o->has_epochs && has_data)
         o->want = first;
     size_t i = segment_of(o, o->want);
-    for (size_t k = 0; k < i; k++)
-        if (o->found[k].size && (!o->found[k].has_offsets || !o->found[k].has_times)) {
+    for (size_t k = 0; k < i; k++) {
+        const struct log_found_segment *f = found_of(o, o->segments[k]);
+        if (f->size && (!f->has_offsets || !f->has_times)) {
             log_say(o->log, LOG_WARN,
                     "an index of the segment from offset %lld is missing; it is built anew",
                     (long long)o->segments[k]->base);
             o->want = o->segments[k]->base;
             i = k;
         }
+    }
     o->first_scanned = o->at = i;
 }
 
@@ -486,15 +499,6 @@ static void read_on(struct log_opening *o)
 
 /* ---- putting right what is on disk ---- */
 
-/* What was found of a segment; NULL for a new one. */
-static struct log_found_segment *found_of(struct log_opening *o, const struct log_segment *s)
-{
-    for (size_t i = 0; i < o->found_count; i++)
-        if (o->found[i].base == s->base)
-            return &o->found[i];
-    return NULL;
-}
-
 static void fixed(struct log_op *op, int status, uint64_t count)
 {
     struct log_opening *o = FERRY_CONTAINER(op, struct log_opening, op);
@@ -573,6 +577,23 @@ static bool fix_names(struct log_opening *o)
     return false;
 }
 
+/* Producer state of what was cut off must not come back after a crash, when other records stand there. */
+static bool fix_snapshots(struct log_opening *o)
+{
+    char path[LOG_PATH];
+    if (o->snapshot_count == 0 || o->snapshots[o->snapshot_count - 1] <= o->expected)
+        return false;
+    log_segment_path(o->log, o->snapshots[o->snapshot_count - 1], ".snapshot", path);
+    ferry_free(o->path);
+    if (!(o->path = ferry_strdup(path)))
+        return false;
+    o->snapshot_count--;
+    o->cut = true;
+    o->op.done = fixed;
+    log_files_unlink(o->log->dir->files, &o->op, o->path);
+    return true;
+}
+
 static void peeked(struct log_op *op, int status, uint64_t count)
 {
     struct log_opening *o = FERRY_CONTAINER(op, struct log_opening, op);
@@ -591,7 +612,7 @@ static void fix_next(struct log_opening *o)
         if (f && fix_segment(o, o->segments[o->fix_at], f))
             return;
     }
-    if (fix_names(o))
+    if (fix_names(o) || fix_snapshots(o))
         return;
     if (o->cut) {
         o->cut = false;

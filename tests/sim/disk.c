@@ -576,6 +576,19 @@ void sim_disk_power_loss(struct sim_disk *d)
     }
 }
 
+void sim_disk_sync_all(struct sim_disk *d)
+{
+    struct ferry_link *l, *t;
+    FERRY_LIST_EACH(l, t, &d->nodes)
+    {
+        struct node *n = FERRY_CONTAINER(l, struct node, link);
+        if (n->is_dir)
+            dir_sync(n);
+        else
+            node_sync(n);
+    }
+}
+
 /* ---- for tests ---- */
 
 struct ferry_bytes sim_disk_peek(struct sim_disk *d, const char *path)

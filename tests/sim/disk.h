@@ -44,6 +44,8 @@ bool sim_disk_gather(struct sim_disk *, struct ferry_id file, uint64_t offset, v
 void sim_disk_kill(struct sim_disk *);
 /* The machine is gone: as above, and what was volatile is kept or lost at random. */
 void sim_disk_power_loss(struct sim_disk *);
+/* Everything is on disk as a reader sees it. */
+void sim_disk_sync_all(struct sim_disk *);
 /* Files open now, to find leaks. */
 size_t sim_disk_open_files(const struct sim_disk *);
 

@@ -67,6 +67,9 @@ void bench_settle(struct bench *b)
 
 static void begin(struct bench *b)
 {
+    /* without room for its actions an engine is dead; that is not what is tested */
+    FERRY_CHECK(FERRY_GROW(b->out.items, b->out.cap, 64) == 0);
+    FERRY_CHECK(FERRY_GROW(b->out.parts, b->out.part_cap, 64) == 0);
     log_files_step(&b->files, b->now, b->wall, &b->out);
 }
 
@@ -107,7 +110,12 @@ bool bench_step(struct bench *b)
     ev.now = b->now;
     ev.wall = b->wall;
     begin(b);
+    if (b->executed == b->fail_step)
+        ferry_mem_fail_after(b->fail_nth);
     log_files_done(&b->files, &ev);
+    while (log_files_settle(&b->files))
+        ;
+    ferry_mem_fail_after(0);
     bench_settle(b);
     return true;
 }
@@ -308,7 +316,10 @@ void bench_append_begin(struct bench *b, struct log *l, struct bench_append *x,
     prepare(x, s);
     struct ferry_slab *slab = x->a.slab;
     begin(b);
+    if (b->fail_step && b->executed == b->fail_step)
+        ferry_mem_fail_after(b->fail_nth);
     log_append_as_leader(l, &x->a, epoch);
+    ferry_mem_fail_after(0);
     ferry_slab_unref(slab);
     bench_settle(b);
 }

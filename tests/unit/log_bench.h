@@ -27,6 +27,8 @@ struct bench {
     int warnings, errors; /* lines in the log */
     char last_line[512];
     bool offline;
+    uint64_t fail_step; /* in this step .. */
+    uint64_t fail_nth;  /* .. the nth allocation fails */
 };
 
 void bench_init(struct bench *, uint64_t seed);

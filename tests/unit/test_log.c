@@ -873,6 +873,147 @@ static void checkpoints_bound_the_scan(void)
     bench_free(&bench);
 }
 
+static void flush_by_time(void)
+{
+    struct log_config c = small_config();
+    int error;
+    c.flush_ms = 2000;
+    bench_init(&bench, 21);
+    bench_start(&bench);
+    struct log *l = bench_open(&bench, "t", &c, &error);
+    fill(l, 3, 0);
+    bench_run(&bench);
+    CHECK_INT(l->flushed, 0);
+    CHECK(log_dir_deadline(&bench.dir) <= bench.now + 2000 * FERRY_MS);
+    bench_advance(&bench, 1000);
+    bench_run(&bench);
+    CHECK_INT(l->flushed, 0);
+    bench_advance(&bench, 1001);
+    bench_run(&bench);
+    CHECK_INT(l->flushed, 15);
+    CHECK(log_dir_deadline(&bench.dir) > bench.now + 2000 * FERRY_MS);
+    struct log_request r;
+    fill(l, 1, 0);
+    CHECK_INT(BENCH_AWAIT(&bench, r, log_flush(l, &r)), 0);
+    CHECK_INT(l->flushed, 20);
+    bench_free(&bench);
+}
+
+/* What is read of a checkpoint whatever it holds. */
+static void hostile_checkpoints(void)
+{
+    struct log_checkpoint_line line;
+    size_t at = 0;
+    static const char good[] = "0\n2\ntopic-with-dash 7 123\nother 0 9223372036854775807\n";
+    struct ferry_bytes bytes = {(const uint8_t *)good, sizeof good - 1};
+    CHECK_INT(log_checkpoint_next(bytes, &at, true, &line), 1);
+    CHECK(line.topic.len == 15 && line.number == 7 && line.offset == 123);
+    CHECK_INT(log_checkpoint_next(bytes, &at, true, &line), 1);
+    CHECK(line.offset == INT64_MAX);
+    CHECK_INT(log_checkpoint_next(bytes, &at, true, &line), 0);
+    static const char *const bad[] = {"",
+                                      "0",
+                                      "1\n0\n",
+                                      "0\n1\n",
+                                      "0\n2\na 1 1\n",
+                                      "0\n1\na 1\n",
+                                      "0\n1\na b 1\n",
+                                      "0\n1\na -1 1\n",
+                                      "0\n1\na 1 9223372036854775808\n",
+                                      "0\n99999999999\n",
+                                      "x\n1\na 1 1\n",
+                                      "0\n-1\n"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        at = 0;
+        CHECK_INT(log_checkpoint_next((struct ferry_bytes){(const uint8_t *)bad[i], strlen(bad[i])},
+                                      &at, true, &line),
+                  FERRY_E_PROTOCOL);
+    }
+    struct ferry_prng prng;
+    ferry_prng_seed(&prng, 1);
+    for (int i = 0; i < 20000; i++) {
+        uint8_t copy[sizeof good];
+        memcpy(copy, good, sizeof good);
+        for (int k = 0; k < 3; k++)
+            copy[ferry_prng_below(&prng, sizeof good - 1)] =
+                (uint8_t)(" \n0129-\0a"[ferry_prng_below(&prng, 9)]);
+        size_t lines = 0;
+        at = 0;
+        while (log_checkpoint_next((struct ferry_bytes){copy, sizeof good - 1}, &at, true, &line) >
+               0)
+            lines++;
+        CHECK(lines <= sizeof good);
+    }
+}
+
+/* One allocation fails somewhere: an error, or nothing to see; never a crash, a leak, a lost record. */
+static bool short_of_memory(uint64_t step, uint64_t nth)
+{
+    struct log_config c = small_config();
+    struct log_request r;
+    struct bench_append x;
+    int64_t acked = 0, offset, timestamp, cut = INT64_MAX;
+    int error;
+    c.segment_bytes = 2000;
+    bench_init(&bench, 22);
+    bench_start(&bench);
+    struct log *l = bench_open(&bench, "t", &c, &error);
+    FERRY_CHECK(!error);
+    for (int i = 0; i < 5; i++)
+        FERRY_CHECK(bench_append(&bench, l, &x,
+                                 &(struct batch_spec){.count = 5,
+                                                      .timestamp = bench.wall + l->end,
+                                                      .step = 1,
+                                                      .value = (uint64_t)l->end,
+                                                      .producer_id = 1,
+                                                      .sequence = (int32_t)l->end},
+                                 0) == 0);
+    FERRY_CHECK(bench_stop(&bench) == 0);
+    bench_start(&bench);
+    bench.fail_step = bench.executed + step;
+    bench.fail_nth = nth;
+    l = bench_open(&bench, "t", &c, &error);
+    acked = 25;
+    for (int i = 0; i < 20 && !error; i++) {
+        struct batch_spec s = {.count = 5,
+                               .timestamp = bench.wall + l->end,
+                               .step = 1,
+                               .value = (uint64_t)l->end,
+                               .padding = 30,
+                               .producer_id = 1,
+                               .sequence = (int32_t)l->end};
+        if (bench_append(&bench, l, &x, &s, i / 5) == 0)
+            acked = l->end;
+    }
+    if (!error) {
+        bench_lookup(&bench, l, bench.wall + 3, &offset, &timestamp);
+        bench_read(&bench, l, 7, l->end, 300, NULL, NULL);
+        BENCH_AWAIT(&bench, r, log_delete_before(l, &r, 6));
+        cut = 60;
+        BENCH_AWAIT(&bench, r, log_truncate_to(l, &r, cut));
+        bench_advance(&bench, 400000);
+        bench_run(&bench);
+    }
+    bool reached = bench.executed >= bench.fail_step;
+    if (bench_stop(&bench) != 0)
+        sim_disk_kill(bench.disk);
+    bench.fail_step = 0;
+    bench_start(&bench);
+    l = bench_open(&bench, "t", &c, &error);
+    FERRY_CHECK(!error);
+    FERRY_CHECK(l->end >= (acked < cut ? acked : cut));
+    FERRY_CHECK(reads_back(l, 1000));
+    bench_free(&bench);
+    return reached;
+}
+
+static void out_of_memory(void)
+{
+    for (uint64_t nth = 1; nth <= 4; nth++)
+        for (uint64_t step = 1; short_of_memory(step, nth); step++)
+            ;
+}
+
 int main(void)
 {
     setvbuf(stdout, NULL, _IOLBF, 0);
@@ -897,5 +1038,8 @@ int main(void)
     TAP_RUN(damaged_helpers);
     TAP_RUN(torn_tail);
     TAP_RUN(checkpoints_bound_the_scan);
+    TAP_RUN(flush_by_time);
+    TAP_RUN(hostile_checkpoints);
+    TAP_RUN(out_of_memory);
     return tap_done();
 }

@@ -290,6 +290,8 @@ static void op_truncate(void)
     }
     MUST(l->end <= to || to < l->start);
     run.m.count = run.m.acked = l->end;
+    if (run.m.durable_start > l->end)
+        run.m.durable_start = l->end;
     run.leader_epoch++;
     forget_producer();
     total.truncations++;
@@ -354,6 +356,15 @@ static void check_reopened(int64_t least_end)
         read_range(l->start, l->end, 1 << 20);
 }
 
+static void drop_accepted(void)
+{
+    int kept = 0;
+    for (int i = 0; i < run.sent_count; i++)
+        if (!run.sent[i].accepted)
+            run.sent[kept++] = run.sent[i];
+    run.sent_count = kept;
+}
+
 static void op_crash(bool power_loss)
 {
     struct log *l = run.log;
@@ -372,15 +383,16 @@ static void op_crash(bool power_loss)
     least = power_loss
                 ? run.config.flush_messages == 1 && !run.failing_syncs ? run.m.acked : l->flushed
                 : run.m.acked;
-    if (run.bench.dir.offline)
+    if (run.half_cut)
+        least = 0;
+    else if (run.bench.dir.offline)
         least = l->flushed < run.m.acked ? l->flushed : run.m.acked;
     bool told_all = least >= run.m.acked;
+    bool offline = run.bench.dir.offline;
     bench_kill(&run.bench, power_loss);
-    int kept = 0;
-    for (int i = 0; i < run.sent_count; i++)
-        if (!run.sent[i].accepted)
-            run.sent[kept++] = run.sent[i];
-    run.sent_count = kept;
+    if (offline) /* what a failed sync leaves is the operator's affair before the restart; here nothing more is lost */
+        sim_disk_sync_all(run.bench.disk);
+    drop_accepted();
     *sim_disk_faults(run.bench.disk) = (struct sim_disk_faults){0};
     int64_t acked = run.m.acked;
     open_log();
@@ -408,8 +420,9 @@ static void op_stop(void)
     int64_t end = run.log->end;
     int error = bench_stop(&run.bench);
     bool offline = error != 0;
+    drop_accepted();
     if (offline)
-        sim_disk_kill(run.bench.disk);
+        sim_disk_sync_all(run.bench.disk);
     *sim_disk_faults(run.bench.disk) = (struct sim_disk_faults){0};
     open_log();
     if (!offline) {
