@@ -11,5 +11,6 @@ docs-configuration: docs/page_configuration
 .PHONY: docs-configuration
 EXTRA_DIST += %D%/protocol.md %D%/simulation.md %D%/architecture.md %D%/examples
 # Man pages are made by packaging/man.py from --help; tests/lint/man.sh fails while one is out of date.
-dist_man1_MANS += %D%/man/ferry-groups.1 %D%/man/ferry-topics.1 %D%/man/refbroker.1
+dist_man1_MANS += %D%/man/ferry-console-consumer.1 %D%/man/ferry-console-producer.1 %D%/man/ferry-groups.1 \
+    %D%/man/ferry-perf.1 %D%/man/ferry-topics.1 %D%/man/refbroker.1
 EXTRA_DIST += packaging/man.py
