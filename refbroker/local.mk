@@ -5,6 +5,7 @@ librefbroker_la_SOURCES = \
 	%D%/node.c %D%/node.h %D%/node_state.h \
 	%D%/cluster/creation.c %D%/cluster/creation.h %D%/cluster/image.c %D%/cluster/image.h \
 	%D%/cluster/metalog.c %D%/cluster/metalog.h %D%/cluster/partition.c %D%/cluster/partition.h \
+	%D%/cluster/stray.c %D%/cluster/stray.h \
 	%D%/coord/commits.c %D%/coord/group.c %D%/coord/group.h %D%/coord/groups.c %D%/coord/groups.h \
 	%D%/coord/handlers.h %D%/coord/listing.c %D%/coord/membership.c %D%/coord/rebalance.c %D%/coord/rebalance.h \
 	%D%/handler/admin.c %D%/handler/configs.c %D%/handler/conn.c %D%/handler/conn.h %D%/handler/fetch.c \

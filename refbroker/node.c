@@ -127,7 +127,7 @@ static struct ferry_str property(struct ferry_bytes data, const char *key)
     return (struct ferry_str){0};
 }
 
-static bool uuid_from_text(struct ferry_str s, struct ferry_uuid *out)
+bool broker_node_parse_uuid(struct ferry_str s, struct ferry_uuid *out)
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     uint32_t bits = 0, have = 0;
@@ -177,7 +177,7 @@ static void on_meta_loaded(struct log_load *load, int status, struct ferry_bytes
         return;
     }
     snprintf(n->cluster_id, sizeof n->cluster_id, "%.*s", (int)cluster.len, cluster.data);
-    if (!uuid_from_text(property(data, "directory.id"), &n->directory_id))
+    if (!broker_node_parse_uuid(property(data, "directory.id"), &n->directory_id))
         n->directory_id = ferry_prng_uuid(&n->prng);
     open_dir(n);
 }
@@ -186,6 +186,8 @@ static void on_meta_loaded(struct log_load *load, int status, struct ferry_bytes
 
 static void open_logs(struct broker_node *n)
 {
+    if (n->phase != PHASE_METALOG)
+        return;
     move(n, PHASE_LOGS);
     n->opening = 1; /* our own hold, so that the count does not reach 0 too early */
     broker_partition_reconcile(n);
@@ -197,7 +199,7 @@ static void on_metalog_loaded(struct broker_node *n, int error)
     if (error)
         broker_node_fail(n, "the metadata log cannot be used (%d)", error);
     else if (n->phase == PHASE_METALOG)
-        open_logs(n);
+        broker_strays_clear(n, open_logs);
 }
 
 static void on_dir_open(struct log_request *r, int error)

@@ -7,6 +7,7 @@
 #include "refbroker/cluster/image.h"
 #include "refbroker/cluster/metalog.h"
 #include "refbroker/cluster/partition.h"
+#include "refbroker/cluster/stray.h"
 #include "refbroker/coord/groups.h"
 #include "refbroker/handler/conn.h"
 #include "refbroker/handler/session.h"
@@ -73,6 +74,7 @@ struct broker_node {
     struct log_request dir_request;
     struct log_load meta_load;
     struct log_save meta_save;
+    struct broker_strays strays;
     struct broker_notice ready, stopped, failed;
     bool notified_failed;
     struct broker_node_counts counts;
@@ -84,6 +86,8 @@ void broker_node_say(struct broker_node *, int level, const char *format, ...)
 /* The node cannot go on: says so once, and does nothing more. */
 void broker_node_fail(struct broker_node *, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+/* Kafka's text of a uuid. False if it is not one. */
+bool broker_node_parse_uuid(struct ferry_str, struct ferry_uuid *);
 /* A partition opened during the start has ended its opening. */
 void broker_node_log_opened(struct broker_node *);
 

@@ -52,6 +52,7 @@ void broker_image_free(struct broker_image *im)
     }
     ferry_map_free(&im->by_name);
     ferry_map_free(&im->by_id);
+    ferry_map_free(&im->removed_ids);
     ferry_map_free(&im->configs);
     ferry_arena_free(im->scratch);
     ferry_free(im->scratch);
@@ -67,6 +68,11 @@ struct image_topic *broker_image_topic_by_id(const struct broker_image *im,
                                              const struct ferry_uuid *id)
 {
     return ferry_map_get(&im->by_id, id, sizeof *id);
+}
+
+bool broker_image_was_removed(const struct broker_image *im, const struct ferry_uuid *id)
+{
+    return ferry_map_get(&im->removed_ids, id, sizeof *id) != NULL;
 }
 
 static void mark(struct broker_image *im, struct image_topic *t)
@@ -213,6 +219,8 @@ static int apply_remove_topic(struct broker_image *im, const struct ferry_remove
     struct image_topic *t = broker_image_topic_by_id(im, &r->topic_id);
     if (!t)
         return ferry_fail(err, FERRY_E_PROTOCOL, "a topic that is not there is removed");
+    if (ferry_map_put(&im->removed_ids, &t->id, sizeof t->id, im, NULL))
+        return ferry_fail(err, FERRY_E_NOMEM, "no memory to remember a deleted topic");
     char key[KEY_MAX];
     size_t n = config_key(key, IMAGE_RESOURCE_TOPIC, ferry_str_of(t->name));
     struct broker_overrides *o = n ? ferry_map_remove(&im->configs, key, n) : NULL;

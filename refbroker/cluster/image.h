@@ -56,6 +56,7 @@ struct image_topic {
 
 struct broker_image {
     struct ferry_map by_name, by_id; /* of struct image_topic */
+    struct ferry_map removed_ids;    /* of topics that were deleted, as long as the log remembers */
     struct ferry_map configs;        /* "2:name" or "4:id" to struct broker_overrides */
     struct ferry_link changed, removed;
     bool brokers_changed; /* settings of brokers */
@@ -79,6 +80,7 @@ int broker_image_apply(struct broker_image *, struct ferry_bytes value, int64_t 
 struct image_topic *broker_image_topic(const struct broker_image *, struct ferry_str name);
 struct image_topic *broker_image_topic_by_id(const struct broker_image *,
                                              const struct ferry_uuid *id);
+bool broker_image_was_removed(const struct broker_image *, const struct ferry_uuid *id);
 /* NULL if there is none. */
 static inline struct image_partition *broker_image_partition(const struct image_topic *t,
                                                              int32_t partition)

@@ -271,7 +271,8 @@ static int32_t describe_topic(struct broker_request *r, struct ferry_str name, i
         to->leader_epoch = m.leader_epoch;
         to->replica_nodes = to->isr_nodes = ip->replicas;
         to->replica_nodes_count = to->isr_nodes_count = ip->replica_count;
-        to->eligible_leader_replicas_count = to->last_known_elr_count = 0; /* empty: null fails Java */
+        to->eligible_leader_replicas_count = to->last_known_elr_count =
+            0; /* empty: null fails Java */
         to->offline_replicas = m.offline_replicas;
         to->offline_replicas_count = m.offline_replicas_count;
     }

@@ -12,6 +12,8 @@
 #include "tests/lib/tap.h"
 #include "wire/frame.h"
 
+#include <stdio.h>
+
 static struct bb b;
 
 static void begin(void)
@@ -688,6 +690,182 @@ static void an_unclean_start_opens_new_leader_epochs(void)
     end();
 }
 
+static bool has_file(const char *path)
+{
+    return sim_disk_peek(b.disk, path).data != NULL;
+}
+
+static void strays_are_told_apart(void)
+{
+    begin();
+    size_t c = bb_connect(&b);
+    CHECK_INT(bb_create(&b, c, "t", 1), 0);
+    struct ferry_bytes id = sim_disk_peek(b.disk, "t-0/partition.metadata");
+    char text[128];
+    CHECK(id.data && id.len < sizeof text);
+    memcpy(text, id.data, id.len);
+    size_t len = id.len;
+    CHECK_INT(delete_topic(c, "t"), 0);
+    bb_stop(&b);
+    sim_disk_put(b.disk, "t-0/partition.metadata", text,
+                 len); /* as if the deletion had been cut short */
+    sim_disk_put(b.disk, "t-0/00000000000000000000.log", "", 0);
+    sim_disk_put(b.disk, "mine-3/00000000000000000000.log", "data", 4); /* not the broker's doing */
+    bb_start(&b);
+    CHECK_INT(b.notices[BROKER_READY], 1);
+    CHECK(has_file("mine-3-stray/00000000000000000000.log"));
+    CHECK(!has_file("t-0/00000000000000000000.log"));
+    CHECK(!has_file("t-0-stray/00000000000000000000.log"));
+    bb_stop(&b);
+    bb_start(&b);
+    CHECK(has_file("mine-3-stray/00000000000000000000.log"));
+    struct ferry_text names = {0};
+    sim_disk_names(b.disk, &names);
+    CHECK(!strstr(names.data, "left-delete"));
+    ferry_text_free(&names);
+    end();
+}
+
+static int code_of_produce(size_t c)
+{
+    return bb_produce(&b, c, "t", 0, 1, 0, NULL);
+}
+
+static void a_full_disk_is_answered_and_the_partition_lives(void)
+{
+    begin();
+    size_t c = bb_connect(&b);
+    CHECK_INT(bb_create(&b, c, "t", 1), 0);
+    CHECK_INT(code_of_produce(c), 0);
+    sim_disk_faults(b.disk)->no_space = 1000;
+    CHECK_INT(code_of_produce(c), FERRY_KAFKA_KAFKA_STORAGE_ERROR);
+    CHECK(bb_create(&b, c, "other", 1) != 0);
+    CHECK_INT(fetch_now(c, "t", 0, NULL), 1);
+    sim_disk_faults(b.disk)->no_space = 0;
+    CHECK_INT(code_of_produce(c), 0);
+    CHECK_INT(bb_create(&b, c, "other", 1), 0);
+    CHECK_INT(fetch_now(c, "t", 0, NULL), 2);
+    end();
+}
+
+static void a_failed_sync_takes_the_directory_offline(void)
+{
+    bb_init(&b, 12);
+    bb_set(&b, "log.flush.interval.messages", "1");
+    bb_start(&b);
+    size_t c = bb_connect(&b);
+    int error;
+    CHECK_INT(bb_create(&b, c, "t", 1), 0);
+    CHECK_INT(code_of_produce(c), 0);
+    sim_disk_faults(b.disk)->sync_error = 1000;
+    CHECK_INT(code_of_produce(c), FERRY_KAFKA_KAFKA_STORAGE_ERROR);
+    sim_disk_faults(b.disk)->sync_error = 0;
+    CHECK_INT(code_of_produce(c), FERRY_KAFKA_KAFKA_STORAGE_ERROR); /* never tried again */
+    fetch_now(c, "t", 0, &error);
+    CHECK_INT(error, FERRY_KAFKA_KAFKA_STORAGE_ERROR);
+    CHECK(bb_create(&b, c, "other", 1) != 0);
+    struct ferry_metadata_request in;
+    struct ferry_metadata_response out;
+    ferry_metadata_request_init(&in);
+    in.topics_count = -1;
+    CHECK(bb_call(&b, c, 3, 9, &in, &out));
+    CHECK_INT(out.topics[0].partitions[0].leader_id, -1);
+    bb_kill(&b, true);
+    bb_start(&b);
+    c = bb_connect(&b);
+    CHECK_INT(fetch_now(c, "t", 0, &error), 1); /* what was acknowledged */
+    CHECK_INT(error, 0);
+    CHECK_INT(code_of_produce(c), 0);
+    end();
+}
+
+static int alter(size_t c, int type, const char *resource, const char *key, int op,
+                 const char *value)
+{
+    struct ferry_incremental_alter_configs_request in;
+    struct ferry_incremental_alter_configs_request_resource res;
+    struct ferry_incremental_alter_configs_request_config change;
+    struct ferry_incremental_alter_configs_response out;
+    ferry_incremental_alter_configs_request_init(&in);
+    ferry_incremental_alter_configs_request_resource_init(&res);
+    ferry_incremental_alter_configs_request_config_init(&change);
+    res.resource_type = (int8_t)type;
+    res.resource_name = ferry_str_of(resource);
+    change.name = ferry_str_of(key);
+    change.config_operation = (int8_t)op;
+    change.value = ferry_str_of(value);
+    res.configs = &change;
+    in.resources = &res;
+    res.configs_count = in.resources_count = 1;
+    return bb_call(&b, c, 44, 1, &in, &out) ? out.responses[0].error_code : -1000;
+}
+
+/* The value and source of a setting. */
+static int describe(size_t c, int type, const char *resource, const char *name, char value[64])
+{
+    struct ferry_describe_configs_request in;
+    struct ferry_describe_configs_request_resource res;
+    struct ferry_describe_configs_response out;
+    struct ferry_str key = ferry_str_of(name);
+    ferry_describe_configs_request_init(&in);
+    ferry_describe_configs_request_resource_init(&res);
+    res.resource_type = (int8_t)type;
+    res.resource_name = ferry_str_of(resource);
+    res.configuration_keys = &key;
+    res.configuration_keys_count = 1;
+    in.resources = &res;
+    in.resources_count = 1;
+    in.include_synonyms = in.include_documentation = true;
+    if (!bb_call(&b, c, 32, 4, &in, &out) || out.results[0].configs_count != 1)
+        return -1000;
+    const struct ferry_describe_configs_response_config *config = &out.results[0].configs[0];
+    snprintf(value, 64, "%.*s", (int)config->value.len, config->value.data);
+    return config->documentation.len ? config->config_source : -1001;
+}
+
+static void settings_are_altered_and_kept(void)
+{
+    begin();
+    size_t c = bb_connect(&b);
+    char value[64];
+    enum { TOPIC = 2, BROKER = 4, SET = 0, DELETE = 1, APPEND = 2, SUBTRACT = 3 };
+    CHECK_INT(bb_create(&b, c, "t", 1), 0);
+    CHECK_INT(describe(c, TOPIC, "t", "max.message.bytes", value), 5);
+    CHECK_INT(alter(c, TOPIC, "t", "max.message.bytes", SET, "100"), 0);
+    CHECK_INT(bb_produce(&b, c, "t", 0, 10, 0, NULL),
+              FERRY_KAFKA_MESSAGE_TOO_LARGE); /* in force at once */
+    CHECK_INT(alter(c, TOPIC, "t", "cleanup.policy", APPEND, "compact"), 0);
+    CHECK_INT(describe(c, TOPIC, "t", "cleanup.policy", value), 1);
+    CHECK_STR(value, "delete,compact");
+    CHECK_INT(alter(c, TOPIC, "t", "cleanup.policy", SUBTRACT, "delete"), 0);
+    CHECK_INT(describe(c, TOPIC, "t", "cleanup.policy", value), 1);
+    CHECK_STR(value, "compact");
+    CHECK_INT(alter(c, TOPIC, "t", "retention.ms", APPEND, "1"), FERRY_KAFKA_INVALID_CONFIG);
+    CHECK_INT(alter(c, TOPIC, "t", "retention.ms", SET, "-7"), FERRY_KAFKA_INVALID_CONFIG);
+    CHECK_INT(alter(c, TOPIC, "t", "retention.mss", SET, "7"), FERRY_KAFKA_INVALID_CONFIG);
+    CHECK_INT(alter(c, TOPIC, "no", "retention.ms", SET, "7"),
+              FERRY_KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
+    CHECK_INT(alter(c, BROKER, "1", "node.id", SET, "7"),
+              FERRY_KAFKA_INVALID_REQUEST); /* read-only */
+    CHECK_INT(alter(c, BROKER, "2", "message.max.bytes", SET, "7"), FERRY_KAFKA_INVALID_REQUEST);
+    CHECK_INT(alter(c, BROKER, "", "log.retention.ms", SET, "5000"), 0);
+    CHECK_INT(describe(c, TOPIC, "t", "retention.ms", value), 3);
+    CHECK_STR(value, "5000");
+    CHECK_INT(alter(c, BROKER, "1", "log.retention.ms", SET, "6000"), 0);
+    bb_kill(&b, true);
+    bb_start(&b);
+    c = bb_connect(&b);
+    CHECK_INT(describe(c, TOPIC, "t", "retention.ms", value), 2);
+    CHECK_STR(value, "6000");
+    CHECK_INT(alter(c, BROKER, "1", "log.retention.ms", DELETE, NULL), 0);
+    CHECK_INT(alter(c, BROKER, "", "log.retention.ms", DELETE, NULL), 0);
+    CHECK_INT(describe(c, TOPIC, "t", "retention.ms", value), 5);
+    CHECK_STR(value, "604800000");
+    CHECK_INT(alter(c, TOPIC, "t", "max.message.bytes", DELETE, NULL), 0);
+    CHECK_INT(bb_produce(&b, c, "t", 0, 10, 0, NULL), 0);
+    end();
+}
+
 static void a_foreign_directory_is_refused(void)
 {
     begin();
@@ -889,6 +1067,10 @@ int main(void)
     TAP_RUN(a_topic_made_again_is_another);
     TAP_RUN(metadata_makes_topics_if_allowed);
     TAP_RUN(an_unclean_start_opens_new_leader_epochs);
+    TAP_RUN(strays_are_told_apart);
+    TAP_RUN(a_full_disk_is_answered_and_the_partition_lives);
+    TAP_RUN(a_failed_sync_takes_the_directory_offline);
+    TAP_RUN(settings_are_altered_and_kept);
     TAP_RUN(a_foreign_directory_is_refused);
     TAP_RUN(frames_arrive_in_any_pieces);
     TAP_RUN(large_frames_arrive_in_lent_memory);
