@@ -399,7 +399,10 @@ int32_t ferry_topic_wait(struct ferry_topic *t, int32_t timeout_ms, struct ferry
     struct ferry_handle *h = ferry_producer_enter(t->producer);
     int rc = FERRY_E_CLOSED;
     if (h) {
+        atomic_fetch_add(&st->waiters, 1);
+        ferry_sender_poke(t->producer->sender);
         rc = ferry_handle_wait(h, NULL, topic_ready, t, ferry_deadline_ms(timeout_ms));
+        atomic_fetch_sub(&st->waiters, 1);
         ferry_producer_leave(t->producer);
         rc = rc ? rc : FERRY_E_CLOSED;
     }

@@ -14,6 +14,7 @@
 
 enum { DEFER_BYTES = 16384 }; /* values from this size on are copied outside of the lane's lock */
 #define TRIM_AFTER (5 * FERRY_SECOND)
+#define PRESS_PAUSE FERRY_MS
 
 /* -- Small things ----------------------------------------------------------------------------- */
 
@@ -107,8 +108,6 @@ static uint64_t oldest_order(struct ferry_lane *lane)
     return oldest;
 }
 
-static void flush_next(struct ferry_sender *s);
-
 static void flush_less(struct ferry_sender *s)
 {
     FERRY_CHECK(s->flush_pending > 0);
@@ -120,7 +119,9 @@ static void flush_less(struct ferry_sender *s)
         atomic_store(&f->done, true);
         ferry_sender_flush_unref(f);
     }
-    flush_next(s);
+    /* Not from here: whoever settled something may be in the middle of a lane's lists. */
+    if (!ferry_list_empty(&s->flushes))
+        ferry_client_timer(s->client, &s->flush_timer, s->client->now);
 }
 
 void ferry_sender_settled(struct ferry_lane *lane)
@@ -170,6 +171,13 @@ static void flush_next(struct ferry_sender *s)
     each_lane(s, ferry_lane_update);
     ferry_sender_drain_all(s);
     flush_less(s);
+}
+
+static void on_flush_timer(struct ferry_timer *timer, void *client)
+{
+    struct ferry_sender *s = FERRY_CONTAINER(timer, struct ferry_sender, flush_timer);
+    if (s->flush_pending == 0)
+        flush_next(s);
 }
 
 static void run_flush(struct ferry_client *c, struct ferry_command *command)
@@ -376,9 +384,15 @@ static void ask_for_leader(struct ferry_lane *lane)
         ferry_cluster_refresh(lane->topic->sender->client);
 }
 
+/* Whether somebody waits for the topic's partitions. */
+static bool is_missed(struct ferry_sender_topic *t)
+{
+    return atomic_load(&t->staged) || atomic_load(&t->waiters);
+}
+
 static void ask_for_partitions(struct ferry_sender_topic *t)
 {
-    if (t->meta && !atomic_load_explicit(&t->table, memory_order_relaxed) &&
+    if (t->meta && is_missed(t) && !atomic_load_explicit(&t->table, memory_order_relaxed) &&
         !refuses(t->meta->error))
         ferry_cluster_refresh(t->sender->client);
 }
@@ -477,6 +491,8 @@ static void free_topic(struct ferry_sender_topic *t)
         table = older;
     }
     ferry_accum_free(&t->staging);
+    ferry_window_free(&t->batch_bytes);
+    ferry_window_free(&t->batch_records);
     ferry_list_remove(&t->link);
     ferry_free(t->name);
     ferry_free(t);
@@ -493,6 +509,7 @@ static void watch_topic(struct ferry_sender_topic *t)
 {
     if (atomic_load(&t->staged))
         watch_staged(t);
+    ask_for_partitions(t);
 }
 
 static void look(struct ferry_sender *s)
@@ -510,7 +527,9 @@ static void look(struct ferry_sender *s)
         atomic_store(&lane->signalled, false);
         ferry_lane_update(lane);
     }
-    if (atomic_exchange(&s->pressure, false)) {
+    /* Somebody who asks again and again must not make every batch a small one. */
+    if (atomic_exchange(&s->pressure, false) && s->client->now >= s->pressed_at + PRESS_PAUSE) {
+        s->pressed_at = s->client->now;
         each_lane(s, ferry_lane_pull_all);
         each_lane(s, ferry_lane_update);
     }
@@ -613,6 +632,7 @@ static void on_close(struct ferry_client *c, struct ferry_observer *o)
     }
     ferry_client_timer_cancel(c, &s->trim_timer);
     ferry_client_timer_cancel(c, &s->meta_timer);
+    ferry_client_timer_cancel(c, &s->flush_timer);
 }
 
 static void run_start(struct ferry_client *c, struct ferry_command *command)
@@ -625,6 +645,7 @@ static void run_start(struct ferry_client *c, struct ferry_command *command)
                                           .on_metadata = on_metadata,
                                           .on_broker_up = on_broker_up,
                                           .on_broker_down = on_broker_down,
+                                          .on_statistics = ferry_sender_on_statistics,
                                           .on_close = on_close};
     ferry_client_observe(c, &s->observer);
 }
@@ -669,6 +690,7 @@ struct ferry_sender *ferry_sender_new(const struct ferry_config *config, uint32_
     s->start.run = run_start;
     s->trim_timer.fire = on_trim;
     s->meta_timer.fire = on_meta_timer;
+    s->flush_timer.fire = on_flush_timer;
     ferry_list_init(&s->topics);
     ferry_list_init(&s->nodes);
     ferry_list_init(&s->requests);
@@ -699,6 +721,8 @@ void ferry_sender_free(struct ferry_sender *s)
         ferry_free(FERRY_CONTAINER(link, struct ferry_sender_node, link));
     for (size_t i = 0; i < s->idle_codec_count; i++)
         ferry_codecs_free(s->idle_codecs[i]);
+    ferry_window_free(&s->queue_us);
+    ferry_window_free(&s->report_us);
     ferry_free(s->idle_codecs);
     ferry_free(s->taken);
     ferry_chunks_trim(&s->chunks);

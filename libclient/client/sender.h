@@ -26,6 +26,7 @@
 #include "base/prng.h"
 #include "client/client.h"
 #include "client/partitioner.h"
+#include "client/window.h"
 
 struct ferry_sender;
 struct ferry_sender_topic;
@@ -119,7 +120,8 @@ struct ferry_lane {
     ferry_nsec records_expire; /* no record in the queue expires before; NEVER */
     struct ferry_sender_node *flight_node;
     struct ferry_timer timer;
-    uint64_t flush_upto; /* a flush waits for batches up to this id; 0 = none */
+    uint64_t acked, failed; /* records, since the start */
+    uint64_t flush_upto;    /* a flush waits for batches up to this id; 0 = none */
     /* idempotence */
     int64_t producer_id; /* under which next_sequence counts; -1 = none yet */
     int16_t producer_epoch;
@@ -168,9 +170,11 @@ struct ferry_sender_topic {
     void *partitioner_cookie;
     _Atomic bool used; /* a record was sent */
     /* the engine's */
-    _Atomic bool staged; /* something was staged: it must be watched */
+    _Atomic uint32_t waiters; /* threads that wait for the partitions; see ferry_sender_poke */
+    _Atomic bool staged;      /* something was staged: it must be watched */
     struct ferry_topic_meta *meta;
     struct ferry_timer timer; /* expiry of what is staged */
+    struct ferry_window batch_bytes, batch_records;
     bool flush_staged;        /* a flush waits for what is staged */
     struct ferry_command add; /* ferry_sender_topic_new's */
 };
@@ -229,8 +233,11 @@ struct ferry_sender {
     struct ferry_lot **taken; /* scratch of a request being built */
     size_t taken_cap;
     struct ferry_link flushes, flushing; /* waiting for the next flush; for the present one */
+    struct ferry_timer flush_timer;
     int64_t trim_seen;
-    uint32_t flush_pending; /* lanes and topics that the present flush waits for */
+    ferry_nsec pressed_at;                   /* when pressure last had its way */
+    struct ferry_window queue_us, report_us; /* sender_statistics.c */
+    uint32_t flush_pending;                  /* lanes and topics that the present flush waits for */
     struct ferry_command start;
     struct ferry_timer trim_timer;
     /* idempotence */
@@ -281,6 +288,8 @@ void ferry_sender_set_plain(struct ferry_sender_topic *);
 /* What a key asks for; see client/partitioner.h. */
 enum ferry_pick ferry_sender_pick(struct ferry_sender_topic *, struct ferry_bytes key,
                                   int32_t count, int32_t *partition);
+/* Has the engine look soon, for instance at a topic for which somebody began to wait. Any thread. */
+void ferry_sender_poke(struct ferry_sender *);
 /* There was no room: what is open is sent now. Any thread. */
 void ferry_sender_press(struct ferry_sender *);
 

@@ -168,6 +168,11 @@ static void wake_engine(struct ferry_sender *s, int64_t need_by)
     }
 }
 
+void ferry_sender_poke(struct ferry_sender *s)
+{
+    wake_engine(s, 0);
+}
+
 void ferry_sender_press(struct ferry_sender *s)
 {
     if (!atomic_exchange(&s->pressure, true))

@@ -2,7 +2,7 @@
 #ifndef CLIENT_SENDER_INTERNAL_H
 #define CLIENT_SENDER_INTERNAL_H
 /* What the files of the sender share: sender.c (life, topics, commands), sender_append.c (the appenders' side),
- * sender_lane.c (lanes and lots), sender_split.c (cutting lots), sender_request.c (requests), idempotence.c. */
+ * sender_lane.c (lanes and lots), sender_split.c (cutting lots), sender_statistics.c, sender_request.c (requests), idempotence.c. */
 #include "client/sender.h"
 
 /* -- sender_append.c -- */
@@ -69,6 +69,12 @@ void ferry_sender_drain(struct ferry_sender_node *);
 void ferry_sender_drain_all(struct ferry_sender *);
 /* Cancels what is on the wire; its lots fail with this code. */
 void ferry_sender_cancel_requests(struct ferry_sender *, int32_t code);
+
+/* -- sender_statistics.c -- */
+void ferry_sender_measure_sent(struct ferry_lot *);
+void ferry_sender_measure_done(struct ferry_lot *);
+void ferry_sender_on_statistics(struct ferry_client *, struct ferry_observer *,
+                                struct ferry_text *out);
 
 /* -- idempotence.c -- */
 void ferry_idempotence_begin(struct ferry_sender *);

@@ -212,8 +212,11 @@ static void finish(struct ferry_lot *lot)
     ferry_lot_unlink(lot);
     lot->state = FERRY_LOT_DONE;
     lot->done_at = s->client->now;
-    if (lane)
+    ferry_sender_measure_done(lot);
+    if (lane) {
         ferry_idempotence_resolve(lane, lot, ok);
+        *(ok ? &lane->acked : &lane->failed) += count;
+    }
     atomic_fetch_add_explicit(ok ? &s->counters.records_acked : &s->counters.records_failed, count,
                               memory_order_relaxed);
     if (!(s->flags & FERRY_SENDER_RECORDS) && (s->flags & FERRY_SENDER_REPORTS))
@@ -294,7 +297,11 @@ void ferry_lot_retry(struct ferry_lot *lot, int32_t code, const char *text, bool
     struct ferry_sender *s = lot->topic->sender;
     ferry_nsec now = s->client->now;
     lot->error = code;
-    if (lot->tries > (uint32_t)s->settings->retries || s->client->closing) {
+    if (s->client->closing) {
+        ferry_lot_fail(lot, FERRY_E_CLOSED, text);
+        return;
+    }
+    if (lot->tries > (uint32_t)s->settings->retries) {
         ferry_lot_fail(lot, code, text);
         return;
     }

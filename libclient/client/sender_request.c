@@ -29,6 +29,7 @@ struct produce {
     struct ferry_produce_request message;
     struct ferry_produce_request_topic_data *topics;
     struct ferry_produce_request_partition_data *partitions;
+    struct ferry_lane **lanes; /* of lots, which may be gone before their lanes are looked at */
     struct ferry_lot *lots[];
 };
 
@@ -179,13 +180,14 @@ static void on_done(struct ferry_client *, struct ferry_request *, const struct 
 static struct produce *new_request(struct ferry_sender_node *node, uint32_t n)
 {
     struct ferry_sender *s = node->sender;
-    size_t lots = n * sizeof(struct ferry_lot *);
+    size_t lots = n * sizeof(struct ferry_lot *), lanes = n * sizeof(struct ferry_lane *);
     size_t topics = n * sizeof(struct ferry_produce_request_topic_data);
     size_t partitions = n * sizeof(struct ferry_produce_request_partition_data);
-    struct produce *p = ferry_zalloc(sizeof *p + lots + topics + partitions);
+    struct produce *p = ferry_zalloc(sizeof *p + lots + lanes + topics + partitions);
     if (!p)
         return NULL;
-    p->topics = (void *)((char *)p->lots + lots);
+    p->lanes = (void *)((char *)p->lots + lots);
+    p->topics = (void *)((char *)p->lanes + lanes);
     p->partitions = (void *)((char *)p->topics + topics);
     p->sender = s;
     p->node = node;
@@ -221,7 +223,7 @@ static bool send_one(struct ferry_sender_node *node)
     }
     for (uint32_t i = 0; i < n; i++) {
         struct ferry_lot *lot = p->lots[i] = s->taken[i];
-        struct ferry_lane *lane = lot->lane;
+        struct ferry_lane *lane = p->lanes[i] = lot->lane;
         ferry_idempotence_assign(lane, lot);
         struct ferry_sealed_stamp stamp = {-1, -1, -1, false};
         if (lot->has_sequence)
@@ -238,6 +240,8 @@ static bool send_one(struct ferry_sender_node *node)
         lot->state = FERRY_LOT_FLIGHT;
         if (lot->tries++)
             atomic_fetch_add_explicit(&s->counters.retries, 1, memory_order_relaxed);
+        else
+            ferry_sender_measure_sent(lot);
         atomic_fetch_add_explicit(&s->counters.bytes_sent,
                                   (int64_t)ferry_sealed_wire_size(&lot->batch),
                                   memory_order_relaxed);
@@ -248,7 +252,7 @@ static bool send_one(struct ferry_sender_node *node)
     ferry_list_push_back(&s->requests, &p->link);
     ferry_request_submit(s->client, &p->request);
     for (uint32_t i = 0; i < n; i++) /* more may be ready behind */
-        ferry_lane_update(p->lots[i]->lane);
+        ferry_lane_update(p->lanes[i]);
     return true;
 }
 
@@ -294,19 +298,39 @@ void ferry_sender_cancel_requests(struct ferry_sender *s, int32_t code)
 
 /* -- Answers ---------------------------------------------------------------------------------- */
 
-static const struct ferry_produce_response_partition_response *
-find_answer(const struct ferry_produce_response *body, const struct ferry_lot *lot, int version)
+struct answers {
+    const struct ferry_produce_response *body;
+    int version;
+    int32_t topic,
+        partition; /* where the next one probably is: brokers answer in the order of the request */
+};
+
+static bool is_topic(const struct answers *a, int32_t i, const struct ferry_sender_topic *t)
 {
-    const struct ferry_sender_topic *t = lot->topic;
-    for (int32_t i = 0; i < body->responses_count; i++) {
-        const struct ferry_produce_response_response *r = &body->responses[i];
-        if (version >= VERSION_IDS
-                ? !ferry_uuid_eq(&r->topic_id, &t->meta->id)
-                : !ferry_str_eq(r->name, (struct ferry_str){t->name, t->name_len}))
+    const struct ferry_produce_response_response *r = &a->body->responses[i];
+    return a->version >= VERSION_IDS
+               ? ferry_uuid_eq(&r->topic_id, &t->meta->id)
+               : ferry_str_eq(r->name, (struct ferry_str){t->name, t->name_len});
+}
+
+static const struct ferry_produce_response_partition_response *
+find_answer(struct answers *a, const struct ferry_lot *lot)
+{
+    int32_t topics = a->body->responses_count;
+    for (int32_t n = 0; n < topics; n++) {
+        int32_t i = (a->topic + n) % topics;
+        if (!is_topic(a, i, lot->topic))
             continue;
-        for (int32_t k = 0; k < r->partition_responses_count; k++)
-            if (r->partition_responses[k].index == lot->lane->partition)
-                return &r->partition_responses[k];
+        const struct ferry_produce_response_response *r = &a->body->responses[i];
+        int32_t from = n == 0 ? a->partition : 0;
+        for (int32_t m = 0; m < r->partition_responses_count; m++) {
+            int32_t k = (from + m) % r->partition_responses_count;
+            if (r->partition_responses[k].index != lot->lane->partition)
+                continue;
+            a->topic = i;
+            a->partition = k + 1;
+            return &r->partition_responses[k];
+        }
     }
     return NULL;
 }
@@ -398,7 +422,7 @@ static void on_done(struct ferry_client *c, struct ferry_request *request,
 {
     struct produce *p = FERRY_CONTAINER(request, struct produce, request);
     struct ferry_sender_node *node = p->node;
-    const struct ferry_produce_response *body = reply->body;
+    struct answers answers = {.body = reply->body, .version = reply->version};
     node->in_flight--;
     ferry_list_remove(&p->link);
     if (reply->status && reply->status != FERRY_E_CLOSED && !p->purged)
@@ -406,22 +430,20 @@ static void on_done(struct ferry_client *c, struct ferry_request *request,
     for (uint32_t i = 0; i < p->count; i++) {
         struct ferry_lot *lot = p->lots[i];
         const struct ferry_produce_response_partition_response *a;
-        struct ferry_lane *lane = lot->lane;
-        p->lots[i] = (void *)lane; /* the lot may be gone in a moment */
         ferry_lot_unlink(lot);
         if (reply->status) {
             on_failure(p, lot, reply);
-        } else if (!body) {
+        } else if (!answers.body) {
             ferry_lot_succeed(lot, -1, -1, reply->node);
-        } else if ((a = find_answer(body, lot, reply->version))) {
-            on_answer(lot, body, a, reply->node);
+        } else if ((a = find_answer(&answers, lot))) {
+            on_answer(lot, answers.body, a, reply->node);
         } else {
             lot->maybe = true;
             ferry_lot_retry(lot, FERRY_E_PROTOCOL, "the answer names no such partition", false);
         }
     }
     for (uint32_t i = 0; i < p->count; i++)
-        ferry_lane_update((struct ferry_lane *)(void *)p->lots[i]);
+        ferry_lane_update(p->lanes[i]);
     ferry_free(p);
     ferry_sender_drain_all(node->sender);
 }

@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include "base/mem.h"
+#include "client/statistics.h"
 #include "ferry/kafka_errors.h"
 #include "tests/lib/sink.h"
 #include "tests/lib/tap.h"
@@ -355,6 +356,36 @@ static void flush_waits_for_what_is_staged(void)
     sink_end(&s);
 }
 
+/* Several flushes at once, while their lanes fail and retry. */
+static void flushes_end_one_after_the_other(void)
+{
+    uint64_t next = 0;
+    struct ferry_sender_flush *f[8];
+    sink_init(&s, "linger.ms=5\nbatch.size=150\ndelivery.timeout.ms=1000\nrequest.timeout.ms=300\n",
+              REPORTS, 2, 3);
+    ferry_prng_seed(&s.prng, 5);
+    s.chance = 3;
+    s.fate = sink_random;
+    sink_reveal(&s);
+    for (int i = 0; i < 8; i++) {
+        for (int p = 0; p < 3; p++)
+            burst(i & 1, p, &next, 20);
+        f[i] = ferry_sender_flush_new(s.sender);
+        s.commands[s.command_count++] = &f[i]->command;
+        sink_pass(&s, i % 3 * 100 * FERRY_MS);
+    }
+    s.fate = sink_silent; /* what is left expires */
+    sink_release(&s);
+    sink_pass(&s, 3 * FERRY_SECOND);
+    for (int i = 0; i < 8; i++) {
+        CHECK(atomic_load(&f[i]->done));
+        ferry_sender_flush_unref(f[i]);
+    }
+    for (uint64_t i = 0; i < next; i++)
+        CHECK_INT(s.reported[i], 1);
+    sink_end(&s);
+}
+
 static void purge_both(struct ferry_client *c, void *what)
 {
     ferry_sender_purge(s.sender, *(unsigned *)what, FERRY_E_PURGED);
@@ -566,8 +597,38 @@ static void keyless_records_stick_and_spread(void)
     sink_end(&s);
 }
 
+static void print_statistics(struct ferry_client *c, void *out)
+{
+    ferry_statistics_print(c, out);
+}
+
+static void statistics_tell_of_topics_and_partitions(void)
+{
+    struct ferry_text text = {0};
+    sink_init(&s, "linger.ms=10\nferry.statistics.interval.ms=1000\n", REPORTS, 1, 2);
+    sink_reveal(&s);
+    sink_settle(&s);
+    for (uint64_t i = 0; i < 40; i++)
+        CHECK_INT(sink_send(&s, 0, (int32_t)(i & 1), i), 0);
+    s.puppet.deliver = NULL; /* what comes now is not only reports */
+    sink_pass(&s, 1100 * FERRY_MS);
+    puppet_do(&s.puppet, print_statistics, &text);
+    CHECK(strstr(text.data, "\"producer\":{\"records_sealed\":40,\"records_acked\":40"));
+    CHECK(strstr(text.data, "\"topic\":\"t0\""));
+    CHECK(strstr(text.data, "\"batch_records\":{\"count\":2,\"min\":20"));
+    CHECK(strstr(text.data, "\"partition\":1,\"leader\":0,\"open_records\":0"));
+    CHECK(strstr(text.data, "\"acked_records\":20"));
+    ferry_text_free(&text);
+    for (int i = 0; i < s.puppet.delivery_count; i++) {
+        struct ferry_delivery *d = s.puppet.deliveries[i];
+        d->drop(d);
+    }
+    sink_end(&s);
+}
+
 int main(void)
 {
+    TAP_RUN(statistics_tell_of_topics_and_partitions);
     TAP_RUN(records_are_staged_then_sent_in_order);
     TAP_RUN(staged_records_expire_or_are_refused);
     TAP_RUN(five_in_flight_and_no_more);
@@ -581,6 +642,7 @@ int main(void)
     TAP_RUN(requests_are_grouped_by_acks_and_timeout);
     TAP_RUN(linger_is_kept_and_flush_cuts_it_short);
     TAP_RUN(flush_waits_for_what_is_staged);
+    TAP_RUN(flushes_end_one_after_the_other);
     TAP_RUN(purge_tells_what_may_have_been_sent);
     TAP_RUN(leaders_told_in_answers_are_used_at_once);
     TAP_RUN(records_expire_on_their_own);
