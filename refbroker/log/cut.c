@@ -493,6 +493,10 @@ static void run_delete(struct log *l)
     log_near_clear(l);
     while (p->count)
         log_segment_doom(p->segments[--p->count]);
+    if (l->dir->offline) { /* it stays, and is found as a stray after the restart */
+        deleted(c, LOG_STORAGE_ERROR);
+        return;
+    }
     /* Names end at 255 bytes. The time makes them different for topics that come and go under one
      * name. */
     snprintf(c->path, sizeof c->path, "%s", p->path);

@@ -43,7 +43,7 @@ static void opened(struct log *l, int error)
         l->private->broken = true;
         log_say(l, LOG_ERROR, "cannot be opened (%d)", error);
     } else {
-        l->is_open = true;
+        l->is_open = !l->private->deleting;
         log_note_due(l);
     }
     if (!l->private->gone && l->owner->on_open)

@@ -619,6 +619,46 @@ static void pinned(void)
     bench_free(&bench);
 }
 
+/* Deleted while it is being opened, and while appends are under way. */
+static void deletes_early(void)
+{
+    static const struct log_owner nobody;
+    static const struct ferry_uuid id = {{7}};
+    struct log_config c = small_config();
+    struct log_request r;
+    struct bench_append x[3];
+    int error;
+    for (int early = 0; early < 8; early++) {
+        bench_init(&bench, 40 + (uint64_t)early);
+        bench_start(&bench);
+        struct log *l;
+        if (early < 6) {
+            log_files_step(&bench.files, bench.now, bench.wall, &bench.out);
+            l = log_open(&bench.dir, "t", 0, &id, &c, &nobody, NULL);
+            bench_settle(&bench);
+            for (int i = 0; i < early; i++)
+                bench_step(&bench);
+        } else {
+            l = bench_open(&bench, "t", &c, &error);
+        }
+        for (int i = 0; i < 3; i++)
+            bench_append_begin(&bench, l, &x[i],
+                               &(struct batch_spec){.count = 1, .timestamp = bench.wall}, 0);
+        if (early == 7)
+            bench_step(&bench);
+        CHECK_INT(BENCH_AWAIT(&bench, r, log_delete(l, &r)), 0);
+        bench_run(&bench);
+        for (int i = 0; i < 3; i++)
+            CHECK(x[i].done);
+        struct ferry_text names = {0};
+        sim_disk_names(bench.disk, &names);
+        CHECK(!names.data || !strstr(names.data, "t-0"));
+        ferry_text_free(&names);
+        CHECK_INT(bench_stop(&bench), 0);
+        bench_free(&bench);
+    }
+}
+
 static void stale_directory(void)
 {
     int error;
@@ -1032,6 +1072,7 @@ int main(void)
     TAP_RUN(deletes_records);
     TAP_RUN(retention);
     TAP_RUN(pinned);
+    TAP_RUN(deletes_early);
     TAP_RUN(stale_directory);
     TAP_RUN(no_space);
     TAP_RUN(failed_sync);
