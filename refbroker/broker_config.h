@@ -41,7 +41,7 @@ struct broker_settings {
     bool preallocate, unclean_election;
     char *cleanup_policy;
     /* housekeeping */
-    int64_t retention_check_ms, producer_id_expiration_ms, recovery_checkpoint_ms;
+    int64_t retention_check_ms, producer_id_expiration_ms, watermark_checkpoint_ms;
     int32_t validate; /* enum broker_validate */
 };
 
@@ -168,6 +168,9 @@ size_t broker_config_values(const struct broker_config *, size_t row,
                             struct broker_config_value *out, size_t max);
 size_t topic_config_values(const struct broker_config *, const struct broker_overrides *topic,
                            size_t row, struct broker_config_value *out, size_t max);
+
+/* Adds the reference page of both tables, in Markdown. */
+void broker_config_page(struct ferry_text *page);
 
 /* A topic's effective settings into a zeroed struct. 0 or FERRY_E_NOMEM. */
 int topic_settings_init(struct topic_settings *, const struct broker_config *,

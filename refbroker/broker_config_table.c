@@ -114,8 +114,8 @@
       "unclean.leader.election.enable of topics that do not say.")                                                     \
     X(L, "log.retention.check.interval.ms", retention_check_ms, 1, MAX64 / 1000000, "300000", "ms", 0,                 \
       "How often to look for segments to delete.")                                                                     \
-    X(L, "log.flush.offset.checkpoint.interval.ms", recovery_checkpoint_ms, 0, MAX64 / 1000000, "60000", "ms", 0,      \
-      "How often to note down to where logs are known to be on disk.")                                                 \
+    X(L, "replica.high.watermark.checkpoint.interval.ms", watermark_checkpoint_ms, 1, MAX64 / 1000000, "5000", "ms", 0,   \
+      "How often high watermarks are noted down.")                                                                     \
     X(L, "producer.id.expiration.ms", producer_id_expiration_ms, 1, MAX64, "86400000", "ms", 1,                        \
       "An idempotent producer that is silent for so long is forgotten.")                                               \
     X(VA, "refbroker.validate", validate, 0, 0, "header", NULL, 0,                                                     \

@@ -1,7 +1,7 @@
 # The reference broker: librefbroker holds everything but main, so that tests and embedders link the same objects.
 noinst_LTLIBRARIES += librefbroker.la
 librefbroker_la_SOURCES = \
-	%D%/broker_config.c %D%/broker_config.h %D%/broker_config_table.c \
+	%D%/broker_config.c %D%/broker_config.h %D%/broker_config_page.c %D%/broker_config_table.c \
 	%D%/node.c %D%/node.h %D%/node_state.h \
 	%D%/cluster/creation.c %D%/cluster/creation.h %D%/cluster/image.c %D%/cluster/image.h \
 	%D%/cluster/metalog.c %D%/cluster/metalog.h %D%/cluster/partition.c %D%/cluster/partition.h \

@@ -530,6 +530,7 @@ int broker_node_new(struct broker_node **out, const struct broker_node_options *
         broker_node_free(n);
         return ferry_fail(err, FERRY_E_NOMEM, "no memory for a broker");
     }
+    log_dir_schedule(&n->dir, n->config.now.retention_check_ms, n->config.now.watermark_checkpoint_ms);
     n->dir.on_offline = on_offline;
     n->dir.cookie = n;
     *out = n;

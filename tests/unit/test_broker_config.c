@@ -5,6 +5,9 @@
 #include "refbroker/broker_config.h"
 #include "tests/lib/tap.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+
 static size_t topic_row(const char *name)
 {
     return (size_t)(ferry_options_find(&topic_config_table, name) - topic_config_table.rows);
@@ -128,6 +131,24 @@ static void properties_are_read_as_java_does(void)
     broker_config_free(&c);
 }
 
+static void the_page_is_current(void)
+{
+    const char *top = getenv("srcdir");
+    char path[4096];
+    struct ferry_text page = {0};
+    snprintf(path, sizeof path, "%s/docs/configuration-broker.md", top ? top : ".");
+    broker_config_page(&page);
+    char *text = calloc(1, page.len + 2);
+    FILE *f = fopen(path, "r");
+    bool same = text && f && fread(text, 1, page.len + 1, f) == page.len &&
+                !memcmp(text, page.data, page.len);
+    if (f)
+        fclose(f);
+    free(text);
+    ferry_text_free(&page);
+    CHECK(same); /* else: make docs-configuration-broker */
+}
+
 int main(void)
 {
     TAP_RUN(defaults_are_kafkas);
@@ -135,5 +156,6 @@ int main(void)
     TAP_RUN(dynamic_layers_win_over_static_ones);
     TAP_RUN(wrong_values_are_named);
     TAP_RUN(properties_are_read_as_java_does);
+    TAP_RUN(the_page_is_current);
     return tap_done();
 }
