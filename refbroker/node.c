@@ -558,6 +558,7 @@ void broker_node_free(struct broker_node *n)
     if (!n)
         return;
     log_dir_free(&n->dir);
+    ferry_timers_free(&n->timers); /* before what they are embedded in: parked requests, members */
     n->files.out = NULL; /* nothing acts any more, though a load or a save may be under way */
     log_load_drop(&n->meta_load);
     log_save_drop(&n->meta_save);
@@ -568,7 +569,6 @@ void broker_node_free(struct broker_node *n)
     free_partitions(n);
     broker_image_free(&n->image);
     log_files_free(&n->files);
-    ferry_timers_free(&n->timers);
     broker_config_free(&n->config);
     ferry_free(n->host);
     ferry_free(n);
