@@ -293,6 +293,12 @@ static void on_metadata(struct ferry_client *client, struct ferry_observer *o, i
 
 /* ---- going on ---- */
 
+static void free_retired(struct ferry_group *g)
+{
+    while (g->retired_count)
+        ferry_free(g->retired[--g->retired_count]);
+}
+
 bool ferry_group_returned(struct ferry_group *g)
 {
     if (!g->freed)
@@ -302,7 +308,9 @@ bool ferry_group_returned(struct ferry_group *g)
         for (int i = 0; i < FERRY_ASSIGNOR_COUNT; i++)
             ferry_writer_free(&g->metadata[i]);
         ferry_group_data_free(&g->round);
-        ferry_free(g->member_id);
+        ferry_group_drop_member_id(g);
+        free_retired(g);
+        ferry_free(g->retired);
         ferry_free(g);
     }
     return false;
@@ -310,12 +318,28 @@ bool ferry_group_returned(struct ferry_group *g)
 
 int ferry_group_set_member_id(struct ferry_group *g, struct ferry_str id)
 {
+    if (g->member_id && ferry_str_eq(ferry_str_of(g->member_id), id))
+        return FERRY_OK;
     char *copy = ferry_strndup(id.data, id.len);
     if (!copy)
         return FERRY_E_NOMEM;
-    ferry_free(g->member_id);
+    ferry_group_drop_member_id(g);
     g->member_id = copy;
     return FERRY_OK;
+}
+
+/* A join, heartbeat or leave names the id by reference until it is done, and may wait for its connection until then:
+ * while one is under way the old id is kept. Without memory to remember it by, it is leaked rather than freed. */
+void ferry_group_drop_member_id(struct ferry_group *g)
+{
+    char *old = g->member_id;
+    g->member_id = NULL;
+    if (!ferry_request_active(&g->join) && !ferry_request_active(&g->beat) && !ferry_request_active(&g->leave)) {
+        free_retired(g);
+        ferry_free(old);
+    } else if (old && !FERRY_GROW(g->retired, g->retired_cap, g->retired_count + 1)) {
+        g->retired[g->retired_count++] = old;
+    }
 }
 
 void ferry_group_backoff(struct ferry_group *g)
@@ -330,10 +354,8 @@ void ferry_group_lose(struct ferry_group *g, bool keep_id)
 {
     g->lost = true;
     g->generation = -1;
-    if (!keep_id) {
-        ferry_free(g->member_id);
-        g->member_id = NULL;
-    }
+    if (!keep_id)
+        ferry_group_drop_member_id(g);
     ferry_client_timer_cancel(g->client, &g->heartbeat);
     ferry_client_timer_cancel(g->client, &g->retry);
     ferry_partition_list_free(g->revoked);

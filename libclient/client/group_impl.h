@@ -34,6 +34,8 @@ struct ferry_group {
     enum ferry_group_state state;
     bool freed;      /* waits for its requests to come back */
     char *member_id; /* NULL: none yet */
+    char **retired;  /* former member ids that requests under way may still name */
+    size_t retired_count, retired_cap;
     int32_t generation;
     enum ferry_assignor assignors[FERRY_ASSIGNOR_COUNT];
     int assignor_count;
@@ -86,6 +88,8 @@ bool ferry_group_returned(struct ferry_group *);
 /* Waits for metadata of everybody's topics, then assigns. */
 void ferry_group_lead(struct ferry_group *);
 int ferry_group_set_member_id(struct ferry_group *, struct ferry_str id);
+/* There is no member id any more. */
+void ferry_group_drop_member_id(struct ferry_group *);
 
 /* group_join.c */
 void ferry_group_send_join(struct ferry_group *);

@@ -381,8 +381,7 @@ static void on_left(struct ferry_client *client, struct ferry_request *request,
     (void)reply; /* whatever was said: the session time-out does the rest */
     if (!ferry_group_returned(g))
         return;
-    ferry_free(g->member_id);
-    g->member_id = NULL;
+    ferry_group_drop_member_id(g);
     ferry_group_go(g);
 }
 
