@@ -255,6 +255,7 @@ void ferry_client_free(struct ferry_client *client)
     ferry_arena_free(&client->core->arena);
     ferry_free(client->core->slots);
     ferry_free(client->core);
+    ferry_slab_pool_free(client->slabs);
     ferry_settings_free((struct ferry_config *)client->config);
     ferry_free(client);
 }

@@ -83,6 +83,7 @@ struct ferry_client {
     struct ferry_link observers;
     struct ferry_client_counters counters;
     bool closing;
+    struct ferry_slab_pool *slabs; /* of large fetch answers; NULL until somebody fetches. Freed with the client */
     struct ferry_client_core *core; /* brokers, connections, requests, metadata: private to
                                        client/{client,broker, request,coordinator,cluster}.c */
 };

@@ -230,7 +230,8 @@ static void begin_fetching(struct ferry_fetcher *f, struct ferry_consumer_part *
     part->fetch.state = FERRY_FETCHER_FETCHING;
     part->fetch.offset = offset;
     part->fetch.leader_epoch = leader_epoch;
-    part->fetch.at_end = false;
+    part->fetch.at_end = part->fetch.starved = false;
+    part->fetch.want = f->client->settings->max_partition_fetch_bytes;
     part->fetch.retry_at = 0;
     part->fetch.tries = 0;
     atomic_store(&part->start, offset);
@@ -354,6 +355,24 @@ int64_t ferry_fetcher_reset_offset(const struct ferry_fetcher *f,
     }
 }
 
+static void on_idle(struct ferry_timer *t, void *context)
+{
+    struct ferry_fetcher *f = FERRY_CONTAINER(t, struct ferry_fetcher, idle);
+    (void)context;
+    if (f->busy)
+        ferry_client_timer(f->client, t, f->client->now + FERRY_SECOND);
+    else if (f->client->slabs)
+        ferry_slab_pool_trim(f->client->slabs);
+    f->busy = false;
+}
+
+void ferry_fetcher_busy(struct ferry_fetcher *f)
+{
+    f->busy = true;
+    if (!ferry_timer_armed(&f->idle))
+        ferry_client_timer(f->client, &f->idle, f->client->now + FERRY_SECOND);
+}
+
 struct ferry_fetcher *ferry_fetcher_new(struct ferry_consumer_core *core)
 {
     struct ferry_fetcher *f = ferry_zalloc(sizeof *f);
@@ -362,6 +381,9 @@ struct ferry_fetcher *ferry_fetcher_new(struct ferry_consumer_core *core)
     f->core = core;
     f->client = core->client;
     f->retry.fire = on_retry;
+    f->idle.fire = on_idle;
+    if (!f->client->slabs)
+        f->client->slabs = ferry_slab_pool_new(); /* without it large answers only cost more */
     ferry_list_init(&f->nodes);
     ferry_list_init(&f->homeless);
     ferry_list_init(&f->lookups);
@@ -375,6 +397,7 @@ void ferry_fetcher_free(struct ferry_fetcher *f)
     if (!f)
         return;
     ferry_client_timer_cancel(f->client, &f->retry);
+    ferry_client_timer_cancel(f->client, &f->idle);
     FERRY_LIST_EACH(it, tmp, &f->jobs)
     {
         struct fetcher_lookup *l = FERRY_CONTAINER(it, struct fetcher_lookup, link);

@@ -50,6 +50,10 @@ struct ferry_fetcher_part {
     int32_t replica; /* KIP-392: the preferred one; -1 */
     ferry_nsec replica_until, retry_at;
     unsigned tries;
+    int32_t want;    /* bytes asked for; at first max.partition.fetch.bytes */
+    int32_t largest; /* batch of the last buffer */
+    bool
+        starved; /* the last answer had nothing of it though there is more: ask for as much as allowed */
     /* The request in flight that it is in. */
     struct ferry_fetcher_node *asked_node;
     uint32_t asked_epoch, asked_serial;

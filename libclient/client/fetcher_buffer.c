@@ -16,6 +16,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "client/consumer.h"
+#include "record/batch_next.h"
 
 static void drop(struct ferry_delivery *d)
 {
@@ -223,40 +224,45 @@ static int find_batch(struct ferry_fetched *f, struct ferry_error *err)
 
 /* ---- records ---- */
 
-/* Records of the batch under way; what they have in common is made once. Ends the batch if they are its last. */
+/* Records of the batch under way, decoded straight into the caller's structs. Ends the batch if they are its last. */
 static int32_t walk(struct ferry_fetched *f, struct ferry_message *out, int32_t max, int *rc,
                     struct ferry_error *why)
 {
-    struct ferry_batch_record r;
-    const struct ferry_message common = {
-        .topic = f->part->topic.data,
-        .buffer = f,
-        .partition = f->part->partition,
-        .leader_epoch = f->batch.leader_epoch,
-        .timestamp_type = (f->batch.attributes & FERRY_BATCH_LOG_APPEND_TIME) != 0,
-    };
-    int32_t n = 0;
+    const char *topic = f->part->topic.data;
+    const int32_t partition = f->part->partition, leader_epoch = f->batch.leader_epoch;
+    const int8_t time_type = (f->batch.attributes & FERRY_BATCH_LOG_APPEND_TIME) != 0;
+    struct ferry_batch_iter it = f->iter;
+    struct ferry_message *m = out, *const end = out + max;
     *rc = 1;
-    while (n < max && (*rc = ferry_batch_iter_next(&f->iter, &r, why)) > 0) {
-        struct ferry_message *m = &out[n++];
-        *m = common;
+    for (; m < end; m++) {
+        struct ferry_batch_record r;
+        if ((*rc = ferry_batch_iter_next_inline(&it, &r, why)) <= 0)
+            break;
         m->offset = r.offset;
         m->timestamp = r.timestamp;
         m->key = r.key.data;
-        m->key_len = r.key.data ? (int32_t)r.key.len : -1;
         m->value = r.value.data;
-        m->value_len = r.value.data ? (int32_t)r.value.len : -1;
         m->headers = r.headers.data;
+        m->key_len = r.key.data ? (int32_t)r.key.len : -1;
+        m->value_len = r.value.data ? (int32_t)r.value.len : -1;
         m->headers_len = (int32_t)r.headers.len;
         m->header_count = r.header_count;
+        m->topic = topic;
+        m->buffer = f;
+        m->partition = partition;
+        m->error = 0;
+        m->leader_epoch = leader_epoch;
+        m->timestamp_type = time_type;
+        memset(m->reserved, 0, sizeof m->reserved);
     }
-    if (n > 0) {
-        f->next = out[n - 1].offset + 1;
-        f->next_leader_epoch = f->batch.leader_epoch;
+    f->iter = it;
+    if (m > out) {
+        f->next = m[-1].offset + 1;
+        f->next_leader_epoch = leader_epoch;
     }
     if (*rc == 0)
         end_batch(f);
-    return n;
+    return (int32_t)(m - out);
 }
 
 int32_t ferry_fetcher_buffer_next(struct ferry_fetched *f, struct ferry_message *out, int32_t max,

@@ -16,6 +16,8 @@ struct ferry_fetcher {
     struct ferry_link lookups;  /* LOOKUP, not yet asked */
     struct ferry_link jobs;     /* struct fetcher_lookup under way */
     struct ferry_timer retry;
+    struct ferry_timer idle; /* a second after large answers: nothing is kept for more of them */
+    bool busy;               /* one came since */
     bool going;
 };
 
@@ -36,6 +38,10 @@ struct ferry_fetcher_node {
     bool session_ids;          /* by topic id (version 13 and later) */
     struct ferry_link entries; /* what the broker has */
     ferry_nsec retry_at;
+    /* Of answers with records the shortest time and the most partitions: of the last full window, and of this one. */
+    ferry_nsec answer_time, window_time;
+    uint32_t active, window_active;
+    unsigned window;
     unsigned tries, empties; /* failures, and short waits without a record, in a row */
 };
 
@@ -45,7 +51,7 @@ struct ferry_fetcher_entry {
     struct ferry_consumer_part *part; /* a reference */
     struct ferry_uuid id;             /* its topic's at the time */
     int64_t offset;
-    int32_t leader_epoch, last_epoch;
+    int32_t leader_epoch, last_epoch, want;
 };
 
 /* A topic's assigned partitions, at struct ferry_topic_meta.consumer. */
@@ -69,10 +75,15 @@ void ferry_fetcher_wake_at(struct ferry_fetcher *, ferry_nsec at);
 void ferry_fetcher_note(struct ferry_fetcher *, struct ferry_consumer_part *, int32_t code,
                         bool once, const char *text);
 
+/* A large answer came: room for the next ones is worth keeping. */
+void ferry_fetcher_busy(struct ferry_fetcher *);
+
 /* fetcher_send.c */
 struct ferry_fetcher_node *ferry_fetcher_node_of(struct ferry_fetcher *, int32_t node);
 void ferry_fetcher_send(struct ferry_fetcher_node *);
 /* The session is in doubt: the next request opens a new one; keep_id: and closes the old one. */
+/* Notes how long an answer with records took, and how many partitions had some. */
+void ferry_fetcher_answered(struct ferry_fetcher_node *, ferry_nsec took, uint32_t parts);
 void ferry_fetcher_session_reset(struct ferry_fetcher_node *, bool keep_id);
 void ferry_fetcher_node_free(struct ferry_fetcher_node *);
 

@@ -22,14 +22,16 @@ struct answer {
     struct ferry_fetcher_node *node;
     const struct ferry_reply *reply;
     const struct ferry_fetch_response *m;
-    bool records, refresh;
+    bool refresh;
+    uint32_t records; /* partitions that had some */
 };
 
 /* ---- records ---- */
 
 struct extent {
-    size_t len;   /* whole batches */
-    int64_t upto; /* offset after the last of them */
+    size_t len;     /* whole batches */
+    int64_t upto;   /* offset after the last of them */
+    size_t largest; /* of them */
     int32_t leader_epoch;
     uint64_t records;
 };
@@ -41,11 +43,12 @@ static int measure(struct ferry_bytes bytes, struct extent *x, struct ferry_erro
     struct ferry_batch_set set;
     struct ferry_batch b;
     int rc;
-    *x = (struct extent){0, -1, -1, 0};
+    *x = (struct extent){.upto = -1, .leader_epoch = -1};
     ferry_batch_set_init(&set, bytes);
     while ((rc = ferry_batch_set_next(&set, &b, err)) > 0) {
         x->len = (size_t)(set.at - bytes.data);
         x->upto = b.last_offset + 1;
+        x->largest = b.size > x->largest ? b.size : x->largest;
         x->leader_epoch = b.leader_epoch;
         x->records += b.count > 0 ? (uint64_t)b.count : 1;
     }
@@ -86,7 +89,9 @@ static void deliver(struct answer *a, struct ferry_consumer_part *part,
     part->fetch.leader_epoch = x->leader_epoch;
     part->fetch.at_end = false;
     atomic_fetch_add(&part->queued, (int64_t)x->len);
-    a->records = true;
+    part->fetch.largest = x->largest < INT32_MAX / 4 ? (int32_t)x->largest : INT32_MAX / 4;
+    part->fetch.starved = false;
+    a->records++;
     ferry_consumer_deliver(a->fetcher->core, &b->delivery);
 }
 
@@ -124,7 +129,7 @@ static void take_records(struct answer *a, struct ferry_consumer_part *part,
         return;
     }
     if (p->records.len > 0) { /* a part of one batch: the next request may bring it whole */
-        a->records = true;
+        part->fetch.starved = true;
         return;
     }
     see_end(a, part, p);
@@ -260,6 +265,22 @@ static void take_parts(struct answer *a)
     }
 }
 
+/* Those that were asked for and got nothing, though there is something, ask for more next time. */
+static void had_records(struct answer *a)
+{
+    struct ferry_link *it, *tmp;
+    ferry_fetcher_answered(a->node, a->fetcher->client->now - a->reply->sent_at, a->records);
+    FERRY_LIST_EACH(it, tmp, &a->node->parts)
+    {
+        struct ferry_consumer_part *part =
+            FERRY_CONTAINER(it, struct ferry_consumer_part, fetch.node_link);
+        if (part->fetch.asked_serial == a->node->serial && part->fetch.asked_node == a->node &&
+            part->fetch.asked_offset == part->fetch.offset &&
+            part->fetch.offset < atomic_load(&part->high))
+            part->fetch.starved = true;
+    }
+}
+
 static void fail_node(struct answer *a, int32_t code, const char *text)
 {
     struct ferry_fetcher_node *node = a->node;
@@ -299,7 +320,7 @@ void ferry_fetcher_on_reply(struct ferry_client *client, struct ferry_request *r
                             const struct ferry_reply *reply)
 {
     struct ferry_fetcher_node *node = request->cookie;
-    struct answer a = {node->fetcher, node, reply, reply->body, false, false};
+    struct answer a = {node->fetcher, node, reply, reply->body, false, 0};
     (void)client;
     node->in_flight = false;
     if (!a.fetcher) {
@@ -313,6 +334,10 @@ void ferry_fetcher_on_reply(struct ferry_client *client, struct ferry_request *r
     } else {
         session_on(&a);
         take_parts(&a);
+        if (reply->frame && reply->frame->on_free) /* a slab of the pool's */
+            ferry_fetcher_busy(a.fetcher);
+        if (a.records)
+            had_records(&a);
         node->empties = a.records ? 0 : node->empties + (node->empties < 16);
         if (a.refresh)
             ferry_cluster_refresh(client);

@@ -196,6 +196,7 @@ static void open_next(struct ferry_line *line)
     line->opened_at = client->now;
     client->core->open_conns++;
     client->counters.connects++;
+    line->conn.in.pool = line->conn_class == FERRY_CLASS_FETCH ? client->slabs : NULL;
     ferry_conn_open(&line->conn, id, &b->addrs[b->addr_at], b->host, client->out);
     arm(line,
         client->now + ferry_client_backoff(client, s->socket_connection_setup_timeout_ms,

@@ -22,6 +22,8 @@ static size_t next_cap(const struct ferry_frames *f, size_t have)
 /* Makes room for at least one more byte, in proportion to what is there. */
 static int make_room(struct ferry_frames *f, size_t coming)
 {
+    if (!f->slab && f->pool && (f->slab = ferry_slab_pool_take(f->pool, f->need)))
+        return 0;
     if (!f->slab) {
         f->slab = ferry_slab_new(next_cap(f, coming));
         return f->slab ? 0 : FERRY_E_NOMEM;
@@ -43,6 +45,8 @@ static int finish(struct ferry_frames *f, int (*on_frame)(void *, const struct f
     f->slab = NULL;
     f->head_len = 0;
     f->lent = false;
+    if (f->pool)
+        ferry_slab_pool_adopt(f->pool, slab);
     struct ferry_frame frame = {{slab->data, slab->len}, slab};
     int code = on_frame(cookie, &frame);
     ferry_slab_unref(slab);
@@ -131,5 +135,5 @@ size_t ferry_frames_held(const struct ferry_frames *f)
 void ferry_frames_reset(struct ferry_frames *f)
 {
     ferry_slab_unref(f->slab);
-    *f = (struct ferry_frames){.limit = f->limit};
+    *f = (struct ferry_frames){.limit = f->limit, .pool = f->pool};
 }

@@ -22,6 +22,9 @@ struct ferry_frames {
     uint8_t head_len; /* 4 while a frame is in progress */
     bool lent;
     struct ferry_slab *slab; /* of the frame in progress */
+    struct ferry_slab_pool
+        *pool; /* where large slabs come from and go back to, whatever they claim: that memory is
+                                     there already; NULL: none. The owner's */
 };
 
 struct ferry_frame {
@@ -38,7 +41,7 @@ int ferry_frames_feed(struct ferry_frames *, const struct ferry_event *, struct 
 
 /* Bytes held for a frame in progress. */
 size_t ferry_frames_held(const struct ferry_frames *);
-/* Frees what is held: only when the driver holds nothing (after CLOSED). Ready for another connection, limit kept. */
+/* Frees what is held: only when the driver holds nothing (after CLOSED). Ready for another connection, limit and pool kept. */
 void ferry_frames_reset(struct ferry_frames *);
 
 #endif

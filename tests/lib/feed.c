@@ -154,6 +154,8 @@ static void merge_session(struct feed *f, struct feed_session *s,
             s->in[t][q->topics[i].partitions[k].partition] = true;
             s->offset[t][q->topics[i].partitions[k].partition] =
                 q->topics[i].partitions[k].fetch_offset;
+            f->last_bytes = q->topics[i].partitions[k].partition_max_bytes;
+            f->first_bytes = f->first_bytes ? f->first_bytes : f->last_bytes;
             f->last_asked++;
         }
     }
@@ -233,11 +235,12 @@ static void answer_fetch(struct feed *f, int node, struct puppet_conn *c,
         r->partitions = parts[t];
         r->partitions_count = 0;
         for (int p = 0; p < FEED_PARTS; p++)
-            if (s->in[t][p] && (all || has_news(f, s, t, p)))
+            if (s->in[t][p] && (all || has_news(f, s, t, p)) && !(f->silent_once && p == 1))
                 fill_part(f, t, p, s->offset[t][p], &parts[t][r->partitions_count++],
                           aborted[t][p]);
         m.responses_count += r->partitions_count > 0;
     }
+    f->silent_once = false;
     if (f->fetch_error) {
         m.error_code = f->fetch_error;
         m.responses_count = 0;

@@ -174,6 +174,35 @@ static void slabs_count_references(void)
     ferry_slab_unref(NULL);
 }
 
+static void slab_pools_keep_large_ones(void)
+{
+    struct ferry_slab_pool *pool = ferry_slab_pool_new();
+    CHECK(pool && !ferry_slab_pool_take(pool, 100000));
+    struct ferry_slab *a = ferry_slab_new(200000), *b = ferry_slab_new(1000);
+    ferry_slab_pool_adopt(pool, a);
+    ferry_slab_pool_adopt(pool, b); /* too small to be worth it */
+    CHECK(!b->on_free);
+    ferry_slab_ref(a);
+    ferry_slab_unref(a);
+    CHECK(!ferry_slab_pool_take(pool, 100000)); /* still in use */
+    a->len = 7;
+    ferry_slab_unref(a);
+    struct ferry_slab *again = ferry_slab_pool_take(pool, 150000);
+    CHECK(again == a && a->cap == 150000 && a->room == 200000 && a->len == 0);
+    ferry_slab_unref(again);
+    CHECK(!ferry_slab_pool_take(pool, 300000)); /* the spare one is too small now, and gone */
+    struct ferry_slab *c = ferry_slab_new(100000);
+    ferry_slab_pool_adopt(pool, c);
+    ferry_slab_unref(c);
+    ferry_slab_pool_trim(pool);
+    CHECK(!ferry_slab_pool_take(pool, 90000));
+    struct ferry_slab *late = ferry_slab_new(100000);
+    ferry_slab_pool_adopt(pool, late);
+    ferry_slab_pool_free(pool);
+    ferry_slab_unref(late); /* the pool is closed: freed */
+    ferry_slab_unref(b);
+}
+
 int main(void)
 {
     TAP_RUN(arena_limits);
@@ -184,5 +213,6 @@ int main(void)
     TAP_RUN(options_say_what_is_wrong);
     TAP_RUN(json_text_is_valid);
     TAP_RUN(slabs_count_references);
+    TAP_RUN(slab_pools_keep_large_ones);
     return tap_done();
 }

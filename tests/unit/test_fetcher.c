@@ -627,6 +627,27 @@ static void a_bomb_is_an_error(void)
     feed_end(&f);
 }
 
+/* How much is asked for: all that is allowed at first, then about a megabyte in all from a near broker, never less than
+   batches need, and again all that is allowed where that brought nothing. */
+static void asks_for_what_the_cache_holds(void)
+{
+    feed_init(&f, NULL, 2);
+    for (int i = 0; i < 4; i++)
+        for (int p = 0; p < 2; p++)
+            feed_append(&f, 0, p, 100, 0);
+    feed_assign(&f, "t:0,1@0");
+    CHECK_INT(f.first_bytes, 1 << 20);
+    CHECK_INT(feed_poll(&f), 800);
+    CHECK_INT(f.last_bytes, 1 << 19);
+    f.silent_once = true; /* an answer that leaves partition 1 out though it has something */
+    feed_append(&f, 0, 0, 100, 0);
+    feed_append(&f, 0, 1, 100, 0);
+    feed_release(&f);
+    CHECK_INT(feed_poll(&f), 200);
+    CHECK(in_order(0, 0, 0) && in_order(0, 1, 0));
+    feed_end(&f);
+}
+
 int main(void)
 {
     TAP_RUN(records_come_in_order);
@@ -658,5 +679,6 @@ int main(void)
     TAP_RUN(what_a_buffer_did_not_give_can_be_returned);
     TAP_RUN(a_buffer_outlives_its_consumer);
     TAP_RUN(a_bomb_is_an_error);
+    TAP_RUN(asks_for_what_the_cache_holds);
     return tap_done();
 }
