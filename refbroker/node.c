@@ -519,6 +519,7 @@ int broker_node_new(struct broker_node **out, const struct broker_node_options *
     ferry_prng_seed(&n->prng, options->seed);
     ferry_list_init(&n->creations);
     ferry_list_init(&n->woken);
+    ferry_list_init(&n->gone);
     broker_conns_init(&n->conns);
     broker_metalog_init(&n->metalog);
     broker_sessions_init(&n->sessions);
@@ -530,7 +531,8 @@ int broker_node_new(struct broker_node **out, const struct broker_node_options *
         broker_node_free(n);
         return ferry_fail(err, FERRY_E_NOMEM, "no memory for a broker");
     }
-    log_dir_schedule(&n->dir, n->config.now.retention_check_ms, n->config.now.watermark_checkpoint_ms);
+    log_dir_schedule(&n->dir, n->config.now.retention_check_ms,
+                     n->config.now.watermark_checkpoint_ms);
     n->dir.on_offline = on_offline;
     n->dir.cookie = n;
     *out = n;
@@ -545,6 +547,9 @@ struct ferry_engine *broker_node_engine(struct broker_node *n)
 static void free_partitions(struct broker_node *n)
 {
     struct ferry_map_entry *e;
+    struct ferry_link *l;
+    while ((l = ferry_list_pop_front(&n->gone)))
+        broker_partition_free(FERRY_CONTAINER(l, struct broker_partition, gone));
     for (size_t at = 0; (e = ferry_map_next(&n->image.by_name, &at));) {
         struct image_topic *t = e->value;
         for (int32_t i = 0; i < t->partition_count; i++)

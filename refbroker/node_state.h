@@ -68,6 +68,8 @@ struct broker_node {
     int64_t producer_id_next, producer_id_end; /* of the block that this node holds */
     struct ferry_link woken;                   /* fetches that look again at the end of the step */
     struct ferry_link creations; /* of struct broker_creation: they wait for logs to open */
+    struct ferry_link gone;      /* partitions that are being deleted */
+    uint32_t deleting;           /* how many */
     uint32_t opening;            /* logs on their way during PHASE_LOGS */
     struct ferry_timer dir_timer;
     struct metalog_op start_op;

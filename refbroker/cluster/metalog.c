@@ -248,8 +248,8 @@ bool broker_metalog_settle(struct broker_node *n)
         end_op(n, m->current, m->result);
         return true;
     }
-    if (m->state != METALOG_IDLE || ferry_list_empty(&m->ops) || n->phase < PHASE_EPOCH ||
-        n->phase > PHASE_SERVING)
+    if (m->state != METALOG_IDLE || ferry_list_empty(&m->ops) || n->deleting ||
+        n->phase < PHASE_EPOCH || n->phase > PHASE_SERVING)
         return false;
     struct metalog_op *op = FERRY_CONTAINER(ferry_list_pop_front(&m->ops), struct metalog_op, link);
     m->current = op;

@@ -7,7 +7,8 @@
  *  1. Operations run one at a time: prepare sees an image in which every earlier one is applied or has failed.
  *  2. An operation's records are one batch: all of them are there after a crash, or none.
  *  3. They are applied to the image, and `done` is called, only when they are on disk.
- *  4. Every start of the node is an epoch, opened by a LeaderChange control record.
+ *  4. None begins while partitions are being deleted: their names may come again.
+ *  5. Every start of the node is an epoch, opened by a LeaderChange control record.
  */
 #include "refbroker/cluster/image.h"
 #include "refbroker/log/log.h"

@@ -43,12 +43,16 @@ static void wake_all(struct broker_partition *p)
     }
 }
 
+static void begin_delete(struct broker_partition *);
+
 static void on_open(struct log *log, void *cookie, int error)
 {
     struct broker_partition *p = cookie;
     struct broker_node *n = p->node;
-    if (!p->topic) /* deleted meanwhile */
+    if (!p->topic) { /* deleted meanwhile */
+        begin_delete(p);
         return;
+    }
     if (error) {
         p->error = FERRY_KAFKA_KAFKA_STORAGE_ERROR;
         broker_node_say(
@@ -99,20 +103,31 @@ static void on_deleted(struct log_request *r, int error)
     struct broker_partition *p = FERRY_CONTAINER(r, struct broker_partition, closing);
     if (error)
         broker_node_say(p->node, LOG_ERROR, "a deleted partition's files stay behind (%d)", error);
+    p->node->deleting--;
+    ferry_list_remove(&p->gone);
     ferry_free(p);
+}
+
+static void begin_delete(struct broker_partition *p)
+{
+    struct log *log = p->log;
+    p->log = NULL;
+    p->closing.done = on_deleted;
+    log_delete(log, &p->closing);
 }
 
 void broker_partition_delete(struct broker_partition *p)
 {
-    struct log *log = p->log;
+    bool opening = !p->open && !p->error;
     p->topic = NULL;
-    p->log = NULL;
     p->open = false;
     p->error = FERRY_KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+    p->node->deleting++;
+    ferry_list_push_back(&p->node->gone, &p->gone);
     wake_all(p);
     FERRY_CHECK(ferry_list_empty(&p->waiters)); /* whoever is woken by a deletion leaves */
-    p->closing.done = on_deleted;
-    log_delete(log, &p->closing);
+    if (!opening) /* else when it is open: a log is not pulled away from under its opening */
+        begin_delete(p);
 }
 
 void broker_partition_free(struct broker_partition *p)

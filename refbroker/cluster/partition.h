@@ -25,11 +25,13 @@ struct broker_partition {
     int error; /* or why not: a Kafka code; 0 while it is being opened */
     struct ferry_link waiters;
     struct log_request closing;
+    struct ferry_link gone; /* among those that are being deleted */
 };
 
 /* Makes the node's part and opens the log. FERRY_E_NOMEM leaves nothing. */
 int broker_partition_open(struct broker_node *, struct image_topic *, int32_t index);
-/* The topic is deleted: everybody is woken, the log goes. Frees the part when the log is gone. */
+/* The topic is deleted: everybody is woken, the log goes. Frees the part when the log is gone; until then nothing new
+ * comes into being (metalog.h), so that a topic of the same name does not meet the old one's files. */
 void broker_partition_delete(struct broker_partition *);
 /* The topic's settings have changed. */
 void broker_partition_configure(struct broker_partition *);

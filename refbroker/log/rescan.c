@@ -33,8 +33,9 @@ static int make_segments(struct log_opening *o)
     struct log *l = o->log;
     if (o->found_count == 0) {
         int64_t base = l->private->marks->start > 0 ? l->private->marks->start : 0;
-        struct log_segment *s = log_segment_new(l, base, true);
-        if (!s || FERRY_GROW(o->segments, o->cap, 1) != FERRY_OK)
+        struct log_segment *s =
+            FERRY_GROW(o->segments, o->cap, 1) ? NULL : log_segment_new(l, base, true);
+        if (!s)
             return FERRY_E_NOMEM;
         o->segments[o->count++] = s;
         o->expected = base;

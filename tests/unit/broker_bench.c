@@ -33,6 +33,7 @@ void bb_init(struct bb *b, uint64_t seed)
     b->now = 1000 * FERRY_SECOND;
     b->wall = INT64_C(1700000000000);
     b->seed = seed;
+    ferry_prng_seed(&b->prng, seed);
     b->trace = getenv("BENCH_TRACE") != NULL;
     ferry_arena_init(&b->arena, SIZE_MAX);
     FERRY_CHECK(broker_config_init(&b->config) == 0);
@@ -203,7 +204,20 @@ static void step(struct bb *b, struct ferry_event *ev)
     ev->now = b->now;
     ev->wall = b->wall;
     b->steps++;
-    FERRY_CHECK(ferry_step(broker_node_engine(b->node), ev, &b->out) == 0 && !b->out.failed);
+    bool lose = b->lose_memory && ferry_prng_chance(&b->prng, b->lose_memory, 1000);
+    if (b->dead)
+        return;
+    if (lose)
+        ferry_mem_fail_after(1 + ferry_prng_below(&b->prng, 12));
+    int rc = ferry_step(broker_node_engine(b->node), ev, &b->out);
+    ferry_mem_fail_after(0);
+    b->lost += lose;
+    b->dead = b->out.failed;
+    FERRY_CHECK(rc == 0 && (lose || !b->dead));
+    if (b->dead) {
+        ferry_actions_reset(&b->out);
+        return;
+    }
     for (size_t i = 0; i < b->out.count; i++) /* executing adds events, never actions */
         on_action(b, &b->out.items[i]);
     ferry_actions_reset(&b->out);
@@ -260,7 +274,7 @@ static void on_deadlines(struct bb *b, ferry_nsec upto)
     int spins = 0;
     for (;;) {
         ferry_nsec at = ferry_deadline(broker_node_engine(b->node));
-        if (at > upto)
+        if (at > upto || b->dead)
             break;
         FERRY_CHECK(at > b->now || ++spins < 1000);
         if (at > b->now) {
@@ -301,6 +315,7 @@ void bb_start(struct bb *b)
     struct ferry_error err;
     FERRY_CHECK(broker_node_new(&b->node, &o, &err) == 0);
     memset(b->notices, 0, sizeof b->notices);
+    b->dead = false;
     struct ferry_event ev = {.type = FERRY_EV_DEADLINE};
     step(b, &ev);
     bb_run(b);

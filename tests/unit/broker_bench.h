@@ -7,6 +7,7 @@
  * syncs can be held back. What the engine says goes to `lines`.
  */
 #include "base/arena.h"
+#include "base/prng.h"
 #include "refbroker/node.h"
 #include "tests/sim/disk.h"
 #include "wire/apis.h"
@@ -40,7 +41,8 @@ struct bb {
     size_t event_count, event_cap, event_at;
     struct bb_conn conns[BB_CONNS];
     size_t conn_count;
-    bool hold_syncs, dead;
+    bool hold_syncs;
+    bool dead; /* memory ran out while it gave actions: a driver would give it up */
     struct bb_event *held;
     size_t held_count, held_cap;
     int notices[3]; /* by enum broker_notice_type */
@@ -49,6 +51,10 @@ struct bb {
     char last_line[512];
     struct ferry_arena arena; /* of decoded answers; reset by bb_reset */
     bool trace;
+    uint32_t
+        lose_memory; /* chance in a thousand per step that one of its first allocations fails */
+    struct ferry_prng prng;
+    uint64_t lost;
 };
 
 void bb_init(struct bb *, uint64_t seed);

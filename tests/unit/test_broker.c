@@ -823,6 +823,93 @@ static int describe(size_t c, int type, const char *resource, const char *name, 
     return config->documentation.len ? config->config_source : -1001;
 }
 
+/* Both are on their way before the first partition's log is open. */
+static void a_topic_may_go_while_it_comes(void)
+{
+    begin();
+    size_t c[3];
+    for (int i = 0; i < 3; i++)
+        c[i] = bb_connect(&b);
+    for (int round = 0; round < 5; round++) {
+        struct ferry_create_topics_request make;
+        struct ferry_create_topics_request_topic t;
+        struct ferry_create_topics_response made;
+        struct ferry_delete_topics_request drop;
+        struct ferry_delete_topics_response dropped;
+        struct ferry_str name = FERRY_STR("t");
+        ferry_create_topics_request_init(&make);
+        ferry_create_topics_request_topic_init(&t);
+        ferry_delete_topics_request_init(&drop);
+        t.name = name;
+        t.num_partitions = 20;
+        t.replication_factor = -1;
+        make.topics = &t;
+        drop.topic_names = &name;
+        make.topics_count = drop.topic_names_count = 1;
+        bb_send(&b, c[0], 19, 7, &make);
+        bb_send(&b, c[1], 20, 5, &drop);
+        bb_send(&b, c[2], 19, 7, &make);
+        bb_run(&b);
+        CHECK(bb_take(&b, c[0], 19, 7, NULL, &made));
+        CHECK_INT(made.topics[0].error_code, 0);
+        CHECK(bb_take(&b, c[1], 20, 5, NULL, &dropped));
+        CHECK_INT(dropped.responses[0].error_code, 0);
+        CHECK(bb_take(&b, c[2], 19, 7, NULL, &made));
+        CHECK_INT(made.topics[0].error_code, 0);
+        CHECK_INT(bb_produce(&b, c[0], "t", 19, 3, 0, NULL), 0);
+        CHECK_INT(delete_topic(c[0], "t"), 0);
+        bb_reset(&b);
+    }
+    CHECK_INT(b.errors, 0);
+    end();
+}
+
+/* One allocation of a step fails now and then: requests may fail, nothing else may. */
+static void lost_memory_loses_nothing_acknowledged(void)
+{
+    int deaths = 0, acked_all = 0;
+    for (uint64_t seed = 1; seed <= 30; seed++) {
+        bb_init(&b, seed);
+        bb_start(&b);
+        size_t c = bb_connect(&b);
+        CHECK_INT(bb_create(&b, c, "t", 1), 0);
+        int64_t acked = -1;
+        b.lose_memory = 60;
+        for (int i = 0; i < 60 && !b.dead; i++) {
+            struct ferry_produce_response out;
+            char name[32];
+            if (!b.conns[c].open) {
+                c = bb_connect(&b);
+                continue;
+            }
+            snprintf(name, sizeof name, "more-%d", i);
+            bb_produce_begin(&b, c, "t", 0, 2, 2 * i, -1);
+            bb_fetch_begin(&b, c, "t", 0, 1, 0);
+            bb_run(&b);
+            if (bb_take(&b, c, 0, 9, NULL, &out) &&
+                !out.responses[0].partition_responses[0].error_code)
+                acked = out.responses[0].partition_responses[0].base_offset + 1;
+            b.conns[c].out_at = b.conns[c].out_len;
+            if (i % 7 == 0 && b.conns[c].open && !b.dead)
+                bb_create(&b, c, name, 1);
+            b.conns[c].out_at = b.conns[c].out_len;
+        }
+        deaths += b.dead || b.notices[BROKER_FAILED];
+        b.lose_memory = 0;
+        bb_kill(&b, false);
+        bb_start(&b);
+        CHECK_INT(b.notices[BROKER_READY], 1);
+        c = bb_connect(&b);
+        int error = 0, there = fetch_now(c, "t", 0, &error);
+        CHECK_INT(error, 0);
+        CHECK(there >= acked + 1);
+        acked_all += (int)acked + 1;
+        bb_free(&b);
+    }
+    CHECK(acked_all > 500);
+    CHECK(deaths < 30);
+}
+
 static void settings_are_altered_and_kept(void)
 {
     begin();
@@ -1071,6 +1158,8 @@ int main(void)
     TAP_RUN(a_full_disk_is_answered_and_the_partition_lives);
     TAP_RUN(a_failed_sync_takes_the_directory_offline);
     TAP_RUN(settings_are_altered_and_kept);
+    TAP_RUN(a_topic_may_go_while_it_comes);
+    TAP_RUN(lost_memory_loses_nothing_acknowledged);
     TAP_RUN(a_foreign_directory_is_refused);
     TAP_RUN(frames_arrive_in_any_pieces);
     TAP_RUN(large_frames_arrive_in_lent_memory);
