@@ -14,6 +14,8 @@
  *     sequence and no outcome, on the wire or queued to be sent again.
  *     A broker knows the last five batches it appended, so a new sequence begins only while the lowest outstanding one
  *     is among the last five that were given out: its copy would be known.
+ *     And the first batch under a producer id and epoch goes alone: a broker that knows nothing of the producer takes
+ *     any sequence as its first, so were that batch refused and the next one taken, their order could not be had.
  *  2. A sequence whose fate is not known, or that a broker refused for good, is never given to other records. The lane
  *     is then `unresolved`: it begins no new sequence until nothing is outstanding, while what is outstanding is
  *     sent again under its own sequences, so that a broker tells copies.
@@ -155,9 +157,11 @@ static bool is_lowest(const struct ferry_lane *lane, const struct ferry_lot *lot
 
 enum { KNOWN_MAX = 5 };
 
-/* A batch more would not drive one without outcome out of the broker's memory. */
+/* A batch more would not drive one without outcome out of the broker's memory, nor go before the first. */
 static bool within_window(const struct ferry_lane *lane)
 {
+    if (!lane->proven)
+        return lane->outstanding == 0;
     for (const struct ferry_link *it = lane->flight.next; it != &lane->flight; it = it->next)
         if (lane->serial - FERRY_CONTAINER(it, struct ferry_lot, batch.link)->serial >= KNOWN_MAX)
             return false;
@@ -187,6 +191,7 @@ void ferry_idempotence_assign(struct ferry_lane *lane, struct ferry_lot *lot)
         lane->producer_id = s->producer_id;
         lane->producer_epoch = s->producer_epoch;
         lane->next_sequence = lane->next_ack = 0;
+        lane->proven = false;
     }
     lot->has_sequence = true;
     lot->producer_id = lane->producer_id;
@@ -219,6 +224,7 @@ void ferry_idempotence_resolve(struct ferry_lane *lane, struct ferry_lot *lot, b
     lot->has_sequence = false;
     FERRY_CHECK(lane->outstanding > 0);
     lane->outstanding--;
+    lane->proven = lane->proven || success;
     if (success)
         lane->next_ack = (int32_t)(((uint32_t)lot->sequence + lot->batch.count) & SEQUENCE_MASK);
     else

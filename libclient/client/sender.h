@@ -125,6 +125,7 @@ struct ferry_lane {
     /* idempotence */
     int64_t producer_id; /* under which next_sequence counts; -1 = none yet */
     int16_t producer_epoch;
+    bool proven;         /* a broker has appended something under this id and epoch */
     bool unresolved; /* some sequence's fate is not known, or was given up: no new ones */
     bool bump;       /* re-sequence as soon as nothing is on the wire */
     int32_t next_sequence, next_ack;

@@ -45,14 +45,21 @@ static int16_t check_sequence(struct sink_partition *log, const struct ferry_bat
     int32_t last = b->base_sequence + b->count - 1;
     if (b->producer_id < 0)
         return 0;
-    if (b->producer_id != log->producer_id || b->producer_epoch > log->epoch) {
-        if (b->base_sequence != 0 && log->known_count)
-            return FERRY_KAFKA_OUT_OF_ORDER_SEQUENCE_NUMBER;
+    if (b->producer_id !=
+        log->producer_id) { /* as Kafka: of a producer it knows nothing of, any sequence may be the first */
         log->producer_id = b->producer_id;
         log->epoch = b->producer_epoch;
         log->known_count = 0;
-    } else if (b->producer_epoch < log->epoch) {
+        return 0;
+    }
+    if (b->producer_epoch < log->epoch)
         return FERRY_KAFKA_INVALID_PRODUCER_EPOCH;
+    if (b->producer_epoch > log->epoch) {
+        if (b->base_sequence != 0)
+            return FERRY_KAFKA_OUT_OF_ORDER_SEQUENCE_NUMBER;
+        log->epoch = b->producer_epoch;
+        log->known_count = 0;
+        return 0;
     }
     for (int i = 0; i < log->known_count; i++)
         if (log->known[i].first == b->base_sequence && log->known[i].last == last) {
@@ -64,8 +71,6 @@ static int16_t check_sequence(struct sink_partition *log, const struct ferry_bat
         log->gaps++;
         return FERRY_KAFKA_OUT_OF_ORDER_SEQUENCE_NUMBER;
     }
-    if (!log->known_count && b->base_sequence != 0)
-        return FERRY_KAFKA_OUT_OF_ORDER_SEQUENCE_NUMBER;
     return 0;
 }
 

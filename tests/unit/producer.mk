@@ -21,3 +21,8 @@ tests_unit_test_sender_LDADD = libpuppet.la libtap.la libclientcore.la libcommon
 check_PROGRAMS += tests/unit/test_api_producer
 tests_unit_test_api_producer_SOURCES = tests/unit/test_api_producer.c tests/lib/inner.c tests/lib/inner.h
 tests_unit_test_api_producer_LDADD = libtap.la librefbroker.la libclientcore.la libcommon.la
+
+# Against running brokers: tests/stages/73-producer.sh.
+noinst_PROGRAMS += tests/e2e/producer
+tests_e2e_producer_SOURCES = tests/e2e/producer.c
+tests_e2e_producer_LDADD = libferry.la
