@@ -70,7 +70,7 @@ static void deliver(struct sim_node *n, void *delivery, void *cookie)
     }
 }
 
-static const struct sim_node_ops ops = {start, stop, deliver};
+static const struct sim_node_ops ops = {start, stop, deliver, NULL};
 
 static void on_stopped(struct ferry_timer *t, void *world)
 {

@@ -59,7 +59,14 @@ static void deliver(struct sim_node *n, void *delivery, void *cookie)
     c->delivered(c, delivery);
 }
 
-static const struct sim_node_ops ops = {start, stop, deliver};
+static void stepped(struct sim_node *n, void *cookie)
+{
+    struct scene_client *c = cookie;
+    if (c->stepped)
+        c->stepped(c);
+}
+
+static const struct sim_node_ops ops = {start, stop, deliver, stepped};
 
 void scene_client_flush(struct scene_client *c)
 {

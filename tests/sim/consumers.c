@@ -13,6 +13,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "client/consumer_app.h"
+#include "client/group_impl.h"
 #include "tests/sim/scene.h"
 #include "wire/apis.h"
 #include "wire/messages.h"
@@ -47,9 +48,16 @@ struct scene_consumer {
     struct position positions[LEDGER_TOPICS][LEDGER_PARTITIONS];
     struct stale_commit stale;
     bool committing, leaving;
-    int32_t generation; /* of the question that waits in the inbox */
-    uint32_t learned;   /* power losses before it came */
-    uint32_t answered;  /* power losses before the commit was answered that waits there */
+    int32_t generation;           /* of the question that waits in the inbox */
+    enum ferry_group_state state; /* after the last step */
+    uint32_t synced;              /* power losses before the last SyncGroup was answered */
+    uint32_t learned;             /* and before the one that the question comes from */
+    uint32_t answered;            /* power losses before the commit was answered that waits there */
+};
+
+struct owner {
+    int32_t generation, member;
+    uint32_t losses;
 };
 
 /* What the group as a whole has seen. */
@@ -57,10 +65,7 @@ struct scene_group {
     struct scene_consumer consumers[SCENE_CONSUMERS];
     struct {
         int64_t consumed, committed; /* furthest ever; last acknowledged */
-        struct {
-            int32_t generation, owner;
-            uint32_t losses;
-        } owners[GENERATIONS];
+        struct owner owners[GENERATIONS];
     } parts[LEDGER_TOPICS][LEDGER_PARTITIONS];
     uint32_t losses;
 };
@@ -93,12 +98,12 @@ static void claim(struct scene_consumer *c, int t, int32_t p)
     int at = c->generation % GENERATIONS;
     if (c->generation < 0)
         return;
-    if (g->parts[t][p].owners[at].generation == c->generation &&
-        g->parts[t][p].owners[at].losses == c->learned && g->parts[t][p].owners[at].owner != me)
+    struct owner *o = &g->parts[t][p].owners[at];
+    if (o->generation == c->generation && o->losses > c->learned)
+        return; /* a power loss took the generation that this member knows */
+    if (o->generation == c->generation && o->losses == c->learned && o->member != me)
         fail_at(c, t, p, "has two owners in one generation", c->generation, me);
-    g->parts[t][p].owners[at].generation = c->generation;
-    g->parts[t][p].owners[at].losses = c->learned;
-    g->parts[t][p].owners[at].owner = me;
+    *o = (struct owner){c->generation, me, c->learned};
 }
 
 static void take_question(struct scene_consumer *c, struct ferry_rebalance *r)
@@ -386,15 +391,27 @@ static void stopped(struct scene_client *client)
     c->app = NULL;
 }
 
+/* The application hears of an assignment when it polls, long after it was made perhaps. */
+static void stepped(struct scene_client *client)
+{
+    struct scene_consumer *c = (struct scene_consumer *)client;
+    enum ferry_group_state before = c->state;
+    const struct ferry_group *group = c->app && c->app->core ? c->app->core->group : NULL;
+    c->state = group ? group->state : GROUP_OUT;
+    if (c->state == GROUP_STABLE && before == GROUP_SYNCING)
+        c->synced = ledger_losses(client->scene->ledger);
+}
+
 static void delivered(struct scene_client *client, void *delivery)
 {
     struct scene_consumer *c = (struct scene_consumer *)client;
     struct ferry_delivery *d = delivery;
     if (d->type == FERRY_CONSUMER_QUESTION) {
         c->generation = ferry_group_identity(c->app->core->group).generation;
-        c->learned = ledger_losses(client->scene->ledger);
+        c->learned = c->synced;
     }
-    if (d->type == FERRY_CONSUMER_DONE)
+    if (d->type == FERRY_CONSUMER_DONE &&
+        FERRY_CONTAINER(d, struct ferry_consumer_call, done)->kind == FERRY_CALL_COMMIT)
         c->answered = ledger_losses(client->scene->ledger);
     ferry_list_push_back(&c->inbox, &d->link);
 }
@@ -415,6 +432,7 @@ void scene_consumers_init(struct scene *s)
         c->client.started = started;
         c->client.stopped = stopped;
         c->client.delivered = delivered;
+        c->client.stepped = stepped;
         snprintf(
             c->client.settings, sizeof c->client.settings,
             "group.id=group\nauto.offset.reset=earliest\nenable.auto.commit=false\n"

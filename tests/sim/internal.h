@@ -51,7 +51,7 @@ struct sim_call {
     struct ferry_addr addr;
     struct ferry_action action;
     struct file_work *work; /* of a file action, see files.c */
-    bool always; /* run even if the world ends before its time: it frees something */
+    bool always;            /* run even if the world ends before its time: it frees something */
 };
 
 struct sim_call *sim_call(struct sim_world *, struct sim_node *, ferry_nsec delay,

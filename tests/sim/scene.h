@@ -70,6 +70,7 @@ struct scene_client {
     void (*started)(struct scene_client *); /* the engine is there, not stepped yet */
     void (*delivered)(struct scene_client *, void *);
     void (*stopped)(struct scene_client *); /* the engine is gone */
+    void (*stepped)(struct scene_client *); /* may be NULL; before what it delivers */
 };
 
 /* Adds the node, not running. */

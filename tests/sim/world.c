@@ -224,6 +224,8 @@ void sim_step(struct sim_node *n, struct ferry_event *ev)
         sim_world_fail(w, "%s: its engine ended with %d", n->name, err);
         return;
     }
+    if (n->ops->stepped)
+        n->ops->stepped(n, n->cookie);
     /* An action may start steps of other nodes only through calls, so the list is stable while it
      * is walked. */
     for (size_t i = 0; i < n->actions.count && n->engine; i++) {

@@ -28,6 +28,8 @@ struct sim_node_ops {
     /* The engine is dead: free it. crashed: it had no chance to say goodbye. */
     void (*stop)(struct sim_node *, struct ferry_engine *, bool crashed, void *cookie);
     void (*deliver)(struct sim_node *, void *delivery, void *cookie); /* FERRY_DO_DELIVER */
+    /* May be NULL: the engine has stepped; its actions are not executed yet. */
+    void (*stepped)(struct sim_node *, void *cookie);
 };
 
 /* Chances are in a thousand per occasion; delays in virtual ns. */

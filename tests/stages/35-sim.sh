@@ -28,9 +28,9 @@ wait "$first"
 rc=$?
 check "seeds 1 to $half: $(tail -n 1 "$out/first")" $rc "$out/first"
 
-"$run" --seeds 100 >"$out/group" 2>&1
+"$run" --seeds 280 >"$out/group" 2>&1
 rc=$?
-check "with a group of consumers, seeds 1 to 100: $(tail -n 1 "$out/group")" $rc "$out/group"
+check "with a group of consumers, seeds 1 to 280: $(tail -n 1 "$out/group")" $rc "$out/group"
 
 "$run" --seeds 25 --from 7 >"$out/once" 2>&1
 MALLOC_PERTURB_=165 "$run" --seeds 25 --from 7 >"$out/again" 2>&1
