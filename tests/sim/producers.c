@@ -136,6 +136,10 @@ static void draw_settings(struct scene_producer *p, struct ferry_prng *prng)
     int in_flight = ferry_prng_chance(prng, 1, 3) ? 1 : 5;
     bool expires = ferry_prng_chance(prng, 1, 4);
     const char *acks = idempotent || ferry_prng_chance(prng, 2, 3) ? "all" : "1";
+    /* Drawn one by one: the order in which arguments are evaluated is the compiler's. */
+    int batch_size = (int)ferry_prng_between(prng, 200, 2000);
+    int linger = (int)ferry_prng_below(prng, 8);
+    const char *codec = codecs[ferry_prng_below(prng, 6)];
     p->promise = (struct ledger_promise){
         .idempotent = idempotent, .ordered = idempotent || in_flight == 1, .acked = true};
     snprintf(p->client.settings, sizeof p->client.settings,
@@ -143,9 +147,8 @@ static void draw_settings(struct scene_producer *p, struct ferry_prng *prng)
              "batch.size=%d\nlinger.ms=%d\ncompression.type=%s\nrequest.timeout.ms=%d\n"
              "delivery.timeout.ms=%d\nretry.backoff.ms=20\nretry.backoff.max.ms=200\n"
              "reconnect.backoff.ms=20\nreconnect.backoff.max.ms=200\n",
-             idempotent ? "true" : "false", acks, in_flight,
-             (int)ferry_prng_between(prng, 200, 2000), (int)ferry_prng_below(prng, 8),
-             codecs[ferry_prng_below(prng, 6)], expires ? 400 : 2000, expires ? 1200 : 60000);
+             idempotent ? "true" : "false", acks, in_flight, batch_size, linger, codec,
+             expires ? 400 : 2000, expires ? 1200 : 60000);
 }
 
 void scene_producers_init(struct scene *s)

@@ -36,6 +36,14 @@ END
 make -s tests/sim/run >make.log 2>&1 && timeout 150 ./tests/sim/run --seeds 100 >sim.log 2>&1
 if [ $? -eq 0 ]; then
     echo "ok - the simulator under ASan: $(tail -n 1 sim.log)"
+    "$FERRY_BUILD/tests/sim/run" --seeds 100 >sim-plain.log 2>&1
+    if [ "$(grep '^hash=' sim.log)" = "$(grep '^hash=' sim-plain.log)" ]; then
+        echo "ok - the same seeds give the same trace in this build and in the main one"
+    else
+        echo "# $(grep '^hash=' sim.log) by clang with ASan, $(grep '^hash=' sim-plain.log) by the main build"
+        echo "not ok - the same seeds give the same trace in this build and in the main one"
+        status=1
+    fi
 else
     sed 's/^/# /' make.log sim.log | tail -n 60
     echo "not ok - the simulator under ASan"
