@@ -63,4 +63,7 @@ result $? "Kafka read every message and version"
 codec 4.4.0 errors | diff - "$FERRY_TOP/tests/vectors/errors.txt" >"$work/errors"
 result $? "the vector of error codes is Kafka's"
 head -n 20 "$work/errors"
+java -Xshare:auto -cp "$(cat "$work/4.4.0.path")" "$here/Apis.java" 2>&1 | diff - "$FERRY_TOP/tests/vectors/apis.txt" >"$work/apis"
+result $? "the vector of advertised versions is Kafka's"
+head -n 20 "$work/apis"
 exit $status

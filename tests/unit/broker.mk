@@ -10,3 +10,7 @@ tests_unit_test_broker_LDADD = libtap.la libbrokerbench.la libsim.la librefbroke
 check_PROGRAMS += tests/unit/test_broker_groups
 tests_unit_test_broker_groups_SOURCES = tests/unit/test_broker_groups.c
 tests_unit_test_broker_groups_LDADD = libtap.la libbrokerbench.la libsim.la librefbroker.la libcommon.la
+check_PROGRAMS += tests/unit/test_broker_versions
+tests_unit_test_broker_versions_SOURCES = tests/unit/test_broker_versions.c
+tests_unit_test_broker_versions_LDADD = libtap.la libbrokerbench.la libsim.la librefbroker.la libcommon.la
+EXTRA_DIST += tests/vectors/apis.txt tests/codec/Apis.java
