@@ -5,8 +5,9 @@
  *
  *   fbench -M produce -b HOST:PORT -n 2000000 -s 100 [-k 8] [-X key=value]... [-d cookies|records|batch|none]
  *   fbench -M latency -b HOST:PORT -n 5000 -R 1000          (from send to report)
+ *   fbench -M consume -b HOST:PORT -n 5000000 -P 4          (record by record, at most a thousand a call)
  *   fbench -M queue   -n 1000000 -s 10                      (memory per queued record; no broker needed)
- *   fbench -M startup -b HOST:PORT -r 7                     (from creation to the first report)
+ *   fbench -M startup -b HOST:PORT -w producer|group -r 7   (from creation to the first report, or record in a group)
  *   fbench -M mem     -b HOSTS -i 10 -P 50 [-S 2]           (threads and memory of idle clients, all brokers connected)
  *
  * -d says how outcomes are taken: `cookies` (the default) visits every record's cookie, `records` every record with key,
@@ -25,10 +26,10 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { VALUES = 1024, MANY = 512 };
+enum { VALUES = 1024, MANY = 512, POLLED = 1000 };
 
 static const char *o_mode = "produce", *o_brokers = "127.0.0.1:9092", *o_topic = "bench",
-                  *o_take = "cookies", *o_label = "";
+                  *o_take = "cookies", *o_what = "producer", *o_label = "";
 static long o_n = 1000000, o_rate = 1000;
 static int o_size = 100, o_key = 0, o_part = -1, o_parts = 4, o_reps = 7, o_poll = 256,
            o_clients = 10;
@@ -351,36 +352,128 @@ static void mode_queue(void)
     _exit(0);
 }
 
+/* -- Consuming -- */
+
+static struct ferry_consumer *make_consumer(bool in_group)
+{
+    struct ferry_error err;
+    struct ferry_config *config = make_config();
+    struct ferry_partition_list *list = ferry_partition_list_new();
+    if (ferry_config_set(config, "auto.offset.reset", "earliest", &err) ||
+        (in_group && ferry_config_set(config, "group.id", "bench", &err)))
+        die("config", err.text);
+    struct ferry_consumer *c = ferry_consumer_new(config, &err);
+    ferry_config_free(config);
+    if (!c || !list)
+        die("consumer", c ? "no memory" : err.text);
+    for (int i = 0; i < o_parts && !in_group; i++)
+        ferry_partition_list_add(list, o_topic, i, 0);
+    if (in_group ? ferry_consumer_subscribe(c, &o_topic, 1, &err)
+                 : ferry_consumer_assign(c, list, &err))
+        die("consumer", err.text);
+    ferry_partition_list_free(list);
+    return c;
+}
+
+/* Looks at every record of a poll: its value's first byte, its length and its offset. Returns how many. */
+static long visit(struct ferry_consumer *c, uint64_t *sum)
+{
+    static struct ferry_message records[POLLED];
+    struct ferry_error err;
+    int32_t n = ferry_consumer_poll(c, records, POLLED, 1000, &err);
+    if (n < 0)
+        die("poll", err.text);
+    for (int32_t i = 0; i < n; i++) {
+        if (records[i].error)
+            die("record", ferry_error_name(records[i].error));
+        *sum += records[i].value[0] + (uint64_t)records[i].value_len + (uint64_t)records[i].offset;
+    }
+    return n;
+}
+
+/* The time from the first records on counts, as in kbench. */
+static void mode_consume(void)
+{
+    struct ferry_consumer *c = make_consumer(!strcmp(o_what, "group"));
+    uint64_t sum = 0;
+    double stop_at = (double)now_ns() / 1e9 + o_max_seconds;
+    long first = 0, got;
+    while (!first && (double)now_ns() / 1e9 < stop_at)
+        first = visit(c, &sum);
+    struct meter a = meter();
+    for (got = first; got < o_n; got += visit(c, &sum))
+        if ((double)now_ns() / 1e9 > stop_at)
+            die("consume", "took too long");
+    struct meter b = meter();
+    print_rate("consume", a, b, got - first, o_size);
+    printf("  got=%ld sum=%llu\n", got, (unsigned long long)sum);
+    if (ferry_consumer_close(c, 10000, NULL))
+        die("close", "failed");
+    ferry_consumer_free(c);
+}
+
+/* -- From creation to the first outcome -- */
+
+static void start_producer(int64_t times[3])
+{
+    struct ferry_topic *t;
+    int64_t t0 = now_ns();
+    struct ferry_producer *p = make_producer(&t);
+    times[0] = now_ns() - t0;
+    if (ferry_send(t, o_part, NULL, 0, "x", 1, 1, 0))
+        die("send", "failed");
+    struct ferry_report *report = ferry_producer_poll(p, 10000);
+    times[1] = now_ns() - t0;
+    if (!report)
+        die("startup", "no report");
+    take(report);
+    if (failed)
+        die("startup", "the record failed");
+    t0 = now_ns();
+    ferry_producer_close(p, 1000, NULL);
+    ferry_producer_free(p);
+    times[2] = now_ns() - t0;
+}
+
+static void start_group(int64_t times[3])
+{
+    struct ferry_message record;
+    struct ferry_error err;
+    int64_t t0 = now_ns();
+    struct ferry_consumer *c = make_consumer(true);
+    times[0] = now_ns() - t0;
+    int32_t n = ferry_consumer_poll(c, &record, 1, 60000, &err);
+    times[1] = now_ns() - t0;
+    if (n != 1 || record.error)
+        die("startup", n ? "an error came first" : "no record");
+    t0 = now_ns();
+    ferry_consumer_close(c, 1000, NULL);
+    ferry_consumer_free(c);
+    times[2] = now_ns() - t0;
+}
+
 static void mode_startup(void)
 {
-    int64_t made[64], first[64], closed[64];
+    static int64_t times[3][64]; /* created, first outcome, closed */
     if (o_reps > 64)
         o_reps = 64;
     for (int r = 0; r < o_reps; r++) {
-        struct ferry_topic *t;
-        int64_t t0 = now_ns();
-        struct ferry_producer *p = make_producer(&t);
-        made[r] = now_ns() - t0;
-        if (ferry_send(t, o_part, NULL, 0, "x", 1, 1, 0))
-            die("send", "failed");
-        struct ferry_report *report = ferry_producer_poll(p, 10000);
-        first[r] = now_ns() - t0;
-        if (!report)
-            die("startup", "no report");
-        take(report);
-        if (failed)
-            die("startup", "the record failed");
-        t0 = now_ns();
-        ferry_producer_close(p, 1000, NULL);
-        ferry_producer_free(p);
-        closed[r] = now_ns() - t0;
+        int64_t one[3];
+        if (!strcmp(o_what, "group"))
+            start_group(one);
+        else
+            start_producer(one);
+        for (int i = 0; i < 3; i++)
+            times[i][r] = one[i];
     }
-    qsort(made, (size_t)o_reps, sizeof *made, by_value);
-    qsort(first, (size_t)o_reps, sizeof *first, by_value);
-    qsort(closed, (size_t)o_reps, sizeof *closed, by_value);
-    printf("%s%sstartup reps=%d new_ms=%.3f first_msg_ms=%.3f close_ms=%.3f\n", o_label,
-           *o_label ? " " : "", o_reps, made[o_reps / 2] / 1e6, first[o_reps / 2] / 1e6,
-           closed[o_reps / 2] / 1e6);
+    for (int i = 0; i < 3; i++)
+        qsort(times[i], (size_t)o_reps, sizeof times[i][0], by_value);
+    int middle = o_reps / 2;
+    printf("%s%sstartup what=%s reps=%d new_ms=%.3f first_msg_ms=%.3f (min %.3f max %.3f) "
+           "close_ms=%.3f\n",
+           o_label, *o_label ? " " : "", o_what, o_reps, times[0][middle] / 1e6,
+           times[1][middle] / 1e6, times[1][0] / 1e6, times[1][o_reps - 1] / 1e6,
+           times[2][middle] / 1e6);
 }
 
 static int thread_count(void)
@@ -429,7 +522,7 @@ static void mode_mem(void)
 int main(int argc, char **argv)
 {
     int o;
-    while ((o = getopt(argc, argv, "M:b:t:n:s:k:p:P:N:R:r:x:X:d:L:i:S:")) != -1)
+    while ((o = getopt(argc, argv, "M:b:t:n:s:k:p:P:N:R:r:x:X:d:L:i:S:w:")) != -1)
         switch (o) {
         case 'M':
             o_mode = optarg;
@@ -477,6 +570,9 @@ int main(int argc, char **argv)
         case 'i':
             o_clients = atoi(optarg);
             break;
+        case 'w':
+            o_what = optarg;
+            break;
         case 'S':
             o_rest = atof(optarg);
             break;
@@ -490,6 +586,8 @@ int main(int argc, char **argv)
         mode_produce();
     else if (!strcmp(o_mode, "latency"))
         mode_latency();
+    else if (!strcmp(o_mode, "consume"))
+        mode_consume();
     else if (!strcmp(o_mode, "queue"))
         mode_queue();
     else if (!strcmp(o_mode, "startup"))
