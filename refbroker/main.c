@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 enum { EXIT_USAGE = 2, CONFIG_FILE_MAX = 1 << 20, DISK_THREADS = 4 };
+enum { MMAP_FROM = 2 << 20, TRIM_FROM = 4 << 20 }; /* bytes */
 
 struct broker_program {
     struct broker_config config;
@@ -367,6 +368,15 @@ static void raise_file_limit(void)
     }
 }
 
+/* Helper threads allocate next to nothing. Fixed thresholds: left alone, glibc raises them to the largest block that was
+ * ever given back, and then keeps the memory of one large request for ever. */
+static void tune_memory(void)
+{
+    mallopt(M_ARENA_MAX, 1);
+    mallopt(M_MMAP_THRESHOLD, MMAP_FROM);
+    mallopt(M_TRIM_THRESHOLD, TRIM_FROM);
+}
+
 int main(int argc, char **argv)
 {
     static struct broker_program p = {.root_fd = -1, .lock_fd = -1, .log_level = 2};
@@ -388,7 +398,7 @@ int main(int argc, char **argv)
         status = open_data(&p);
     if (!status) {
         raise_file_limit();
-        mallopt(M_ARENA_MAX, 1); /* helper threads allocate next to nothing */
+        tune_memory();
         status = make_node(&p);
     }
     if (!status)

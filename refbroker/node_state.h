@@ -66,7 +66,9 @@ struct broker_node {
     struct broker_groups groups;
 
     int64_t producer_id_next, producer_id_end; /* of the block that this node holds */
-    struct ferry_link woken;                   /* fetches that look again at the end of the step */
+    size_t
+        parked_fetches; /* bytes of what fetches that wait hold, each one's first few KiB aside */
+    struct ferry_link woken;     /* fetches that look again at the end of the step */
     struct ferry_link creations; /* of struct broker_creation: they wait for logs to open */
     struct ferry_link gone;      /* partitions that are being deleted */
     uint32_t deleting;           /* how many */

@@ -161,7 +161,11 @@ int ferry_batch_check_produced(struct ferry_bytes set, struct ferry_batch *b,
         return ferry_fail(err, FERRY_E_UNSUPPORTED,
                           "records in format version %u; a producer must send version 2",
                           (unsigned)set.data[16]);
+    b->size = 0;
     int rc = ferry_batch_parse(set.data, set.len, b, err);
+    if (rc == FERRY_E_PROTOCOL && b->size == set.len && b->size >= FERRY_BATCH_HEADER &&
+        ferry_batch_check_crc(b, NULL) == 0)
+        return FERRY_E_INVALID; /* it came as it was meant: sent again it is no better */
     if (rc == FERRY_E_AGAIN)
         return ferry_fail(err, FERRY_E_PROTOCOL, "the batch claims %zu bytes of %zu", b->size,
                           set.len);

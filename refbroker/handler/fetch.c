@@ -20,7 +20,9 @@
 #include "refbroker/handler/handlers.h"
 #include "refbroker/node_state.h"
 
-enum { PARK_MAX = 4 << 20 }; /* memory of a parked fetch; beyond, it is answered at once */
+/* Memory of a parked fetch, and what all of them together may take beside the first few KiB of each; beyond, a fetch is
+ * answered at once. */
+enum { PARK_MAX = 4 << 20, PARKED_MAX = 32 << 20, PARK_FREE = 16 << 10 };
 
 struct fetch_part {
     struct log_read read;
@@ -49,6 +51,7 @@ struct fetch {
     uint64_t got, max_bytes;
     int64_t min_bytes;
     ferry_nsec until;
+    size_t parked; /* its share of PARKED_MAX */
     int32_t session_id;
 };
 
@@ -170,6 +173,8 @@ static void answer(struct fetch *f)
 
 static void unpark(struct fetch *f)
 {
+    f->request->node->parked_fetches -= f->parked;
+    f->parked = 0;
     ferry_timer_cancel(&f->request->node->timers, &f->timer);
     ferry_list_remove(&f->woken);
     for (size_t i = 0; i < f->count; i++)
@@ -210,9 +215,12 @@ static void cancel(struct broker_request *r)
 static bool park(struct fetch *f)
 {
     struct broker_request *r = f->request;
-    if (r->arena.used > PARK_MAX)
+    size_t used = r->arena.used + (r->slab ? broker_pool_room(r->slab) : 0);
+    size_t share = used > PARK_FREE ? used - PARK_FREE : 0;
+    if (used > PARK_MAX || r->node->parked_fetches + share > PARKED_MAX)
         return false;
     unpin(f);
+    r->node->parked_fetches += f->parked = share;
     for (size_t i = 0; i < f->count; i++) {
         struct fetch_part *p = &f->parts[i];
         struct broker_partition *bp;

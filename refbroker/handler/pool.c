@@ -10,7 +10,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 
-enum { BIG_UNIT = 4096, BIG_FLAG = 64 };
+enum { BIG_UNIT = 4096, BIG_FLAG = 64, PARKED_MAX = 32 << 20, PARKED_SMALL = 4096 };
 #define PARKED 0x80000000u
 
 static unsigned class_of(size_t cap)
@@ -116,11 +116,12 @@ struct ferry_slab *broker_pool_grow(struct broker_pool *p, struct ferry_slab *s,
 
 void broker_pool_park(struct broker_pool *p, struct ferry_slab *s)
 {
-    if (s->flags & PARKED)
+    size_t room = broker_pool_room(s);
+    if (s->flags & PARKED || (room > PARKED_SMALL && p->parked + room > PARKED_MAX))
         return;
     s->flags |= PARKED;
-    p->held -= broker_pool_room(s);
-    p->parked += broker_pool_room(s);
+    p->held -= room;
+    p->parked += room;
 }
 
 void broker_pool_free(struct broker_pool *p)

@@ -27,7 +27,8 @@ struct ferry_slab *broker_pool_get(struct broker_pool *, size_t cap);
 struct ferry_slab *broker_pool_grow(struct broker_pool *, struct ferry_slab *, size_t cap);
 /* The memory a slab takes, whatever its cap was set to while it was lent. */
 size_t broker_pool_room(const struct ferry_slab *);
-/* A request that holds the slab waits for something that may take long: it counts as parked, no longer as held. */
+/* A request that holds the slab waits for something that may take long: it counts as parked, no longer as held,
+ * unless it is large and much is parked already. */
 void broker_pool_park(struct broker_pool *, struct ferry_slab *);
 /* Every slab must be back. */
 void broker_pool_free(struct broker_pool *);
