@@ -94,8 +94,7 @@ static bool check_sizes(const struct broker_node *n, struct broker_creation_topi
         refuse(t, FERRY_KAFKA_INVALID_PARTITIONS,
                "Number of partitions was set to an invalid non-positive value.");
     else if (t->partitions > PARTITIONS_MAX)
-        refuse(t, FERRY_KAFKA_POLICY_VIOLATION,
-               "Excessively large number of partitions per request.");
+        refuse(t, FERRY_KAFKA_POLICY_VIOLATION, "Excessively large number of partitions.");
     else if (t->replication_factor <= 0)
         refuse(t, FERRY_KAFKA_INVALID_REPLICATION_FACTOR,
                "Replication factor must be larger than 0, or -1 to use the default value.");
@@ -168,20 +167,31 @@ static bool check(struct broker_node *n, struct broker_creation *c, struct broke
     return false;
 }
 
+/* Kafka's bound on what one request makes. */
+static bool too_many(const struct broker_node *n, const struct broker_creation *c)
+{
+    int64_t total = 0;
+    for (int32_t i = 0; i < c->count; i++) {
+        const struct broker_creation_topic *t = &c->topics[i];
+        int64_t more = t->assignment_count > 0 ? t->assignment_count
+                       : t->partitions == -1   ? n->config.now.num_partitions
+                                               : t->partitions;
+        total += more > 0 ? more : 0;
+    }
+    return total > PARTITIONS_MAX;
+}
+
 static int prepare(struct broker_node *n, struct metalog_op *op)
 {
     struct broker_creation *c = FERRY_CONTAINER(op, struct broker_creation, op);
+    bool refused = !c->existing_is_fine && too_many(n, c);
     for (int32_t i = 0; i < c->count; i++) {
         struct broker_creation_topic *t = &c->topics[i];
-        if (!check(n, c, t))
+        if (refused)
+            refuse(t, FERRY_KAFKA_POLICY_VIOLATION,
+                   "Excessively large number of partitions per request.");
+        if (refused || !check(n, c, t))
             continue;
-        for (int32_t j = 0; j < i && !t->error;
-             j++) /* in one request; the image does not know it yet */
-            if (!c->topics[j].error && ferry_str_eq(c->topics[j].name, t->name)) {
-                if (!c->existing_is_fine)
-                    refuse(t, FERRY_KAFKA_TOPIC_ALREADY_EXISTS, "Topic is named twice.");
-                t->id = c->topics[j].id;
-            }
         if (t->error || !ferry_uuid_is_zero(&t->id) || c->validate_only)
             continue;
         t->id = ferry_prng_uuid(&n->prng);

@@ -28,7 +28,7 @@ struct broker_creation_topic {
 };
 
 struct broker_creation {
-    /* Set by the owner. */
+    /* Set by the owner. The names are distinct, or the later ones have an error. */
     struct broker_creation_topic *topics;
     int32_t count;
     bool validate_only;

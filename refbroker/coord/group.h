@@ -19,6 +19,8 @@
 
 struct broker_request;
 
+enum { COORD_PROTOCOLS_MAX = 100 }; /* that a member may state; clients state a handful */
+
 enum coord_group_state { GROUP_EMPTY, GROUP_PREPARING, GROUP_COMPLETING, GROUP_STABLE, GROUP_DEAD };
 
 struct coord_protocol {

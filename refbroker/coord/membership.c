@@ -313,7 +313,8 @@ static int check_join(struct broker_request *r, struct coord_shard **shard)
     if (in->session_timeout_ms < s->group_min_session_ms ||
         in->session_timeout_ms > s->group_max_session_ms)
         return FERRY_KAFKA_INVALID_SESSION_TIMEOUT;
-    if (in->protocols_count <= 0 || !in->protocol_type.len)
+    if (in->protocols_count <= 0 || in->protocols_count > COORD_PROTOCOLS_MAX ||
+        !in->protocol_type.len)
         return FERRY_KAFKA_INCONSISTENT_GROUP_PROTOCOL;
     return 0;
 }

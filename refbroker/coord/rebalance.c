@@ -117,33 +117,42 @@ static bool all_know(const struct coord_group *g, struct ferry_str protocol)
     return true;
 }
 
+struct candidate {
+    struct ferry_str name;
+    int32_t votes, since; /* since: how many had voted when it got its first */
+};
+
+static struct candidate *candidate(struct candidate *all, int count, struct ferry_str name)
+{
+    for (int i = 0; i < count; i++)
+        if (ferry_str_eq(all[i].name, name))
+            return &all[i];
+    return NULL;
+}
+
 /* Each member votes for the first of its protocols that all know; most votes win, the first voted for at a tie. */
 static struct ferry_str vote(const struct coord_group *g)
 {
-    struct ferry_str best = {0};
-    int32_t most = 0;
-    for (struct ferry_link *l = g->members.next; l != &g->members; l = l->next) {
+    struct candidate all[COORD_PROTOCOLS_MAX];
+    const struct coord_member *first = FERRY_CONTAINER(g->members.next, struct coord_member, link);
+    const struct candidate *best = NULL;
+    int32_t count = 0, voted = 0;
+    for (int32_t i = 0; i < first->protocol_count && count < COORD_PROTOCOLS_MAX; i++)
+        if (all_know(g, first->protocols[i].name))
+            all[count++] = (struct candidate){first->protocols[i].name, 0, 0};
+    for (struct ferry_link *l = g->members.next; l != &g->members; l = l->next, voted++) {
         const struct coord_member *m = FERRY_CONTAINER(l, struct coord_member, link);
-        for (int32_t i = 0; i < m->protocol_count; i++) {
-            struct ferry_str name = m->protocols[i].name;
-            int32_t votes = 0;
-            if (!all_know(g, name))
-                continue;
-            for (struct ferry_link *k = g->members.next; k != &g->members; k = k->next) {
-                const struct coord_member *v = FERRY_CONTAINER(k, struct coord_member, link);
-                int32_t first = 0;
-                while (!all_know(g, v->protocols[first].name))
-                    first++;
-                votes += ferry_str_eq(v->protocols[first].name, name);
-            }
-            if (votes > most) {
-                most = votes;
-                best = name;
-            }
-            break;
-        }
+        struct candidate *its = NULL;
+        for (int32_t i = 0; !its && i < m->protocol_count; i++)
+            its = candidate(all, count, m->protocols[i].name);
+        if (its && its->votes++ == 0)
+            its->since = voted;
     }
-    return best;
+    for (int32_t i = 0; i < count; i++)
+        if (all[i].votes && (!best || all[i].votes > best->votes ||
+                             (all[i].votes == best->votes && all[i].since < best->since)))
+            best = &all[i];
+    return best ? best->name : (struct ferry_str){0};
 }
 
 static bool set_text(char **to, struct ferry_str s)

@@ -157,6 +157,7 @@ struct change_resource {
     struct change *changes;
     int32_t count;
     bool whole; /* AlterConfigs: what is not named is removed */
+    bool twice; /* another resource of the request is the same */
     int16_t error;
     struct ferry_str text;
 };
@@ -282,11 +283,14 @@ static int check_resource(struct broker_request *r, struct change_resource *res)
         (res->type != IMAGE_RESOURCE_BROKER || (res->name.len && !is_self(n, res->name))))
         return refuse(r, res, FERRY_KAFKA_INVALID_REQUEST, "%s",
                       "Only topics and this broker have settings here.");
+    const bool *twice = broker_request_doubles(r, res->count ? &res->changes->name : NULL,
+                                               sizeof *res->changes, (size_t)res->count);
+    if (!twice)
+        return refuse(r, res, FERRY_KAFKA_UNKNOWN_SERVER_ERROR, "%s", "no memory");
     for (int32_t i = 0; i < res->count; i++)
-        for (int32_t j = 0; j < i; j++)
-            if (ferry_str_eq(res->changes[i].name, res->changes[j].name))
-                return refuse(r, res, FERRY_KAFKA_INVALID_REQUEST, "%s",
-                              "Error due to duplicate config keys");
+        if (twice[i])
+            return refuse(r, res, FERRY_KAFKA_INVALID_REQUEST, "%s",
+                          "Error due to duplicate config keys");
     for (int32_t i = 0; i < res->count; i++)
         if (apply_change(r, res, &res->changes[i], false))
             return res->error;
@@ -316,11 +320,9 @@ static int prepare(struct broker_node *n, struct metalog_op *op)
     (void)n;
     for (int32_t i = 0; i < a->count; i++) {
         struct change_resource *res = &a->resources[i];
-        for (int32_t j = 0; j < a->count && !res->error; j++)
-            if (j != i && a->resources[j].type == res->type &&
-                ferry_str_eq(a->resources[j].name, res->name))
-                refuse(r, res, FERRY_KAFKA_INVALID_REQUEST, "%s",
-                       "Each resource must appear at most once.");
+        if (res->twice)
+            refuse(r, res, FERRY_KAFKA_INVALID_REQUEST, "%s",
+                   "Each resource must appear at most once.");
         if (res->error || check_resource(r, res) || a->validate_only)
             continue;
         int code = res->whole ? remove_others(r, res) : 0;
@@ -362,6 +364,27 @@ static void on_altered(struct broker_node *n, struct metalog_op *op, int error)
     broker_reply(r, r->api->key == 44 ? (const void *)&out : (const void *)&old);
 }
 
+/* Marks resources that are named more than once; their type is part of what is compared. */
+static bool mark_doubles(struct broker_request *r, struct alteration *a)
+{
+    struct ferry_str *keys = broker_request_alloc(r, (size_t)a->count + 1, sizeof *keys);
+    const bool *twice = NULL;
+    for (int32_t i = 0; keys && i < a->count; i++) {
+        const struct change_resource *res = &a->resources[i];
+        char *key = broker_request_alloc(r, res->name.len + 1, 1);
+        if (!key)
+            return false;
+        key[0] = (char)res->type;
+        memcpy(key + 1, res->name.len ? res->name.data : "", res->name.len);
+        keys[i] = (struct ferry_str){key, res->name.len + 1};
+    }
+    if (keys)
+        twice = broker_request_doubles(r, keys, sizeof *keys, (size_t)a->count);
+    for (int32_t i = 0; twice && i < a->count; i++)
+        a->resources[i].twice = twice[i];
+    return twice != NULL;
+}
+
 static struct alteration *make(struct broker_request *r, int32_t count, bool validate_only)
 {
     struct alteration *a = broker_request_alloc(r, 1, sizeof *a);
@@ -399,7 +422,7 @@ void broker_configs_alter(struct broker_request *r)
             res->changes[j] =
                 (struct change){from->configs[j].name, from->configs[j].value, OP_SET};
     }
-    if (ok)
+    if (ok && mark_doubles(r, a))
         broker_metalog_submit(r->node, &a->op);
     else
         broker_finish(r, true);
@@ -418,7 +441,7 @@ void broker_configs_alter_incrementally(struct broker_request *r)
             res->changes[j] = (struct change){from->configs[j].name, from->configs[j].value,
                                               from->configs[j].config_operation};
     }
-    if (ok)
+    if (ok && mark_doubles(r, a))
         broker_metalog_submit(r->node, &a->op);
     else
         broker_finish(r, true);

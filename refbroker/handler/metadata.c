@@ -9,30 +9,46 @@
 
 #include <stdlib.h>
 
+enum {
+    AUTO_CREATE_MAX = 1000
+}; /* topics made by one request; the others when they are asked for again */
+
 struct parked_metadata {
     struct broker_creation creation;
     struct broker_request *request;
 };
 
-/* Names that a client may make by asking for them, and that are not there. */
+static int topics_by_name(const void *a, const void *b)
+{
+    const struct broker_creation_topic *x = a, *y = b;
+    return ferry_str_cmp(x->name, y->name);
+}
+
+/* Names that a client may make by asking for them, and that are not there; each once. */
 static struct broker_creation_topic *missing_topics(struct broker_request *r, int32_t *count)
 {
     const struct ferry_metadata_request *in = r->input;
     const struct broker_node *n = r->node;
     struct broker_creation_topic *list = NULL;
+    int32_t found = 0;
     *count = 0;
     if (in->topics_count <= 0 || (r->version >= 4 && !in->allow_auto_topic_creation) ||
         !n->config.now.auto_create_topics)
         return NULL;
-    for (int32_t i = 0; i < in->topics_count; i++) {
+    for (int32_t i = 0; i < in->topics_count && found < AUTO_CREATE_MAX; i++) {
         struct ferry_str name = in->topics[i].name;
         if (!name.data || broker_image_topic(&n->image, name) || broker_creation_bad_name(name))
             continue;
-        if (!list && !(list = broker_request_alloc(r, (size_t)in->topics_count, sizeof *list)))
+        if (!list && !(list = broker_request_alloc(r, AUTO_CREATE_MAX, sizeof *list)))
             return NULL;
-        list[(*count)++] = (struct broker_creation_topic){
+        list[found++] = (struct broker_creation_topic){
             .name = name, .partitions = -1, .replication_factor = -1};
     }
+    if (found)
+        qsort(list, (size_t)found, sizeof *list, topics_by_name);
+    for (int32_t i = 0; i < found; i++)
+        if (i == 0 || !ferry_str_eq(list[i].name, list[*count - 1].name))
+            list[(*count)++] = list[i];
     return list;
 }
 

@@ -10,6 +10,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 enum {
     SPARE_MAX = 256,                /* requests kept for reuse */
@@ -129,6 +130,34 @@ void broker_finish(struct broker_request *r, bool close)
 void *broker_request_alloc(struct broker_request *r, size_t count, size_t size)
 {
     return ferry_arena_array(&r->arena, count, size);
+}
+
+struct named {
+    struct ferry_str name;
+    size_t index;
+};
+
+static int by_name(const void *a, const void *b)
+{
+    const struct named *x = a, *y = b;
+    return ferry_str_cmp(x->name, y->name);
+}
+
+const bool *broker_request_doubles(struct broker_request *r, const struct ferry_str *first,
+                                   size_t stride, size_t count)
+{
+    bool *twice = broker_request_alloc(r, count + 1, sizeof *twice);
+    struct named *all = broker_request_alloc(r, count + 1, sizeof *all);
+    if (!twice || !all)
+        return NULL;
+    for (size_t i = 0; i < count; i++)
+        all[i] = (struct named){
+            *(const struct ferry_str *)(const void *)((const char *)first + i * stride), i};
+    qsort(all, count, sizeof *all, by_name);
+    for (size_t i = 1; i < count; i++)
+        if (ferry_str_eq(all[i].name, all[i - 1].name))
+            twice[all[i].index] = twice[all[i - 1].index] = true;
+    return twice;
 }
 
 struct ferry_str broker_request_text(struct broker_request *r, const char *format, ...)

@@ -97,6 +97,10 @@ void broker_request_park(struct broker_request *);
 /* Zeroed memory that lives as long as the request. NULL: no memory, or more than a request may take; the caller then
  * calls broker_finish(request, true) and gives up. */
 void *broker_request_alloc(struct broker_request *, size_t count, size_t size);
+/* Which of `count` names come more than once: a bool for each that lives as long as the request; NULL without memory. The
+ * first name is at `first`, the next `stride` bytes on. A peer chooses the count, so it is sorted, not compared in pairs. */
+const bool *broker_request_doubles(struct broker_request *, const struct ferry_str *first,
+                                   size_t stride, size_t count);
 /* A text that lives as long as the request; null without memory, which every such field may be. */
 struct ferry_str broker_request_text(struct broker_request *, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

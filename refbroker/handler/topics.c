@@ -17,7 +17,7 @@ struct create_topics {
 };
 
 /* A manual assignment can only name this node, once, for partitions 0, 1, 2 ... */
-static void check_assignment(const struct broker_node *n,
+static void check_assignment(struct broker_request *r,
                              const struct ferry_create_topics_request_topic *in,
                              struct broker_creation_topic *t)
 {
@@ -28,26 +28,29 @@ static void check_assignment(const struct broker_node *n,
                  in->num_partitions != -1 ? "numPartitions" : "replicationFactor");
         return;
     }
-    for (int32_t i = 0; i < in->assignments_count; i++) {
-        int32_t found = 0;
-        for (int32_t j = 0; j < in->assignments_count; j++)
-            found += in->assignments[j].partition_index == i;
+    bool *named = broker_request_alloc(r, (size_t)in->assignments_count, sizeof *named);
+    bool gaps = !named, foreign = false;
+    for (int32_t i = 0; !gaps && i < in->assignments_count; i++) {
         const struct ferry_create_topics_request_assignment *a = &in->assignments[i];
-        if (found == 1 && a->broker_ids_count == 1 && a->broker_ids[0] == n->config.now.node_id)
-            continue;
-        t->error = FERRY_KAFKA_INVALID_REPLICA_ASSIGNMENT;
-        snprintf(t->text, sizeof t->text, "%s",
-                 found != 1 ? "The manual partition assignment does not number its partitions from "
-                              "0 without gaps."
-                            : "The manual partition assignment names a replica that is not the one "
-                              "broker here.");
-        return;
+        int32_t index = a->partition_index;
+        gaps = index < 0 || index >= in->assignments_count || named[index];
+        if (!gaps)
+            named[index] = true;
+        foreign |= a->broker_ids_count != 1 || a->broker_ids[0] != r->node->config.now.node_id;
     }
     t->assignment_count = in->assignments_count;
+    if (!gaps && !foreign)
+        return;
+    t->error = FERRY_KAFKA_INVALID_REPLICA_ASSIGNMENT;
+    snprintf(t->text, sizeof t->text, "%s",
+             gaps ? "The manual partition assignment does not number its partitions from 0 without "
+                    "gaps."
+                  : "The manual partition assignment names a replica that is not the one broker "
+                    "here.");
 }
 
 static void want_topic(struct broker_request *r, int32_t index, struct broker_creation_topic *t,
-                       struct broker_creation_config *configs)
+                       struct broker_creation_config *configs, bool twice)
 {
     const struct ferry_create_topics_request *in = r->input;
     const struct ferry_create_topics_request_topic *from = &in->topics[index];
@@ -58,13 +61,12 @@ static void want_topic(struct broker_request *r, int32_t index, struct broker_cr
                                         .config_count = from->configs_count};
     for (int32_t i = 0; i < from->configs_count; i++)
         configs[i] = (struct broker_creation_config){from->configs[i].name, from->configs[i].value};
-    for (int32_t i = 0; i < in->topics_count && !t->error; i++)
-        if (i != index && ferry_str_eq(in->topics[i].name, from->name)) {
-            t->error = FERRY_KAFKA_INVALID_REQUEST;
-            snprintf(t->text, sizeof t->text, "Duplicate topic name.");
-        }
+    if (twice) {
+        t->error = FERRY_KAFKA_INVALID_REQUEST;
+        snprintf(t->text, sizeof t->text, "Duplicate topic name.");
+    }
     if (!t->error && from->assignments_count > 0)
-        check_assignment(r->node, from, t);
+        check_assignment(r, from, t);
 }
 
 static bool echo_configs(struct broker_request *r, const struct broker_creation_topic *t,
@@ -136,13 +138,16 @@ void broker_topics_create(struct broker_request *r)
     int32_t count = in->topics_count > 0 ? in->topics_count : 0;
     struct create_topics *ct = broker_request_alloc(r, 1, sizeof *ct);
     struct broker_creation_topic *topics = broker_request_alloc(r, (size_t)count, sizeof *topics);
-    bool ok = ct && (topics || !count);
+    const bool *twice = ct && count ? broker_request_doubles(r, &in->topics->name,
+                                                             sizeof *in->topics, (size_t)count)
+                                    : NULL;
+    bool ok = ct && ((topics && twice) || !count);
     for (int32_t i = 0; ok && i < count; i++) {
         size_t n = in->topics[i].configs_count > 0 ? (size_t)in->topics[i].configs_count : 0;
         struct broker_creation_config *configs = broker_request_alloc(r, n, sizeof *configs);
         ok = configs || !n;
         if (ok)
-            want_topic(r, i, &topics[i], configs);
+            want_topic(r, i, &topics[i], configs, twice[i]);
     }
     if (!ok) {
         broker_finish(r, true);
@@ -159,6 +164,7 @@ void broker_topics_create(struct broker_request *r)
 struct delete_topics {
     struct metalog_op op;
     struct broker_request *request;
+    const bool *twice; /* named more than once */
     struct ferry_delete_topics_response response;
 };
 
@@ -190,12 +196,8 @@ static int prepare_delete(struct broker_node *n, struct metalog_op *op)
     for (int32_t i = 0; i < d->response.responses_count; i++) {
         struct ferry_delete_topics_response_response *row = &d->response.responses[i];
         bool by_id = d->request->version >= 6 && !in->topics[i].name.data;
-        int32_t same = 0;
-        for (int32_t j = 0; j < d->response.responses_count; j++)
-            same += by_id ? ferry_uuid_eq(&d->response.responses[j].topic_id, &row->topic_id)
-                          : ferry_str_eq(d->response.responses[j].name, row->name);
         row->error_code =
-            same > 1 ? FERRY_KAFKA_INVALID_REQUEST : delete_one(d->request, row, by_id);
+            d->twice[i] ? FERRY_KAFKA_INVALID_REQUEST : delete_one(d->request, row, by_id);
     }
     return 0;
 }
@@ -210,6 +212,21 @@ static void on_deleted(struct broker_node *n, struct metalog_op *op, int error)
     broker_reply(d->request, &d->response);
 }
 
+/* What a request names: topics by name, or (null) by id. */
+static const bool *named_twice(struct broker_request *r, int32_t count)
+{
+    const struct ferry_delete_topics_request *in = r->input;
+    struct ferry_str *keys = broker_request_alloc(r, (size_t)count + 1, sizeof *keys);
+    for (int32_t i = 0; keys && i < count; i++) {
+        const struct ferry_delete_topics_request_topic *t = &in->topics[i];
+        keys[i] = r->version < 6 ? in->topic_names[i]
+                  : t->name.data
+                      ? t->name
+                      : (struct ferry_str){(const char *)t->topic_id.b, sizeof t->topic_id.b};
+    }
+    return keys ? broker_request_doubles(r, keys, sizeof *keys, (size_t)count) : NULL;
+}
+
 void broker_topics_delete(struct broker_request *r)
 {
     const struct ferry_delete_topics_request *in = r->input;
@@ -220,8 +237,9 @@ void broker_topics_delete(struct broker_request *r)
         ferry_delete_topics_response_init(&d->response);
         d->response.responses =
             ferry_msg_array(&ferry_delete_topics_response_response_msg, &r->arena, (size_t)count);
+        d->twice = named_twice(r, count);
     }
-    if (!d || (!d->response.responses && count)) {
+    if (!d || !d->twice || (!d->response.responses && count)) {
         broker_finish(r, true);
         return;
     }
@@ -241,6 +259,7 @@ void broker_topics_delete(struct broker_request *r)
 struct grow_topics {
     struct metalog_op op;
     struct broker_request *request;
+    const bool *twice; /* named more than once */
     struct ferry_create_partitions_response response;
 };
 
@@ -292,11 +311,8 @@ static int prepare_grow(struct broker_node *n, struct metalog_op *op)
     (void)n;
     for (int32_t i = 0; i < in->topics_count; i++) {
         struct ferry_create_partitions_response_result *row = &g->response.results[i];
-        int32_t same = 0;
-        for (int32_t j = 0; j < in->topics_count; j++)
-            same += ferry_str_eq(in->topics[j].name, in->topics[i].name);
-        row->error_code = same > 1 ? FERRY_KAFKA_INVALID_REQUEST
-                                   : grow_one(g->request, &in->topics[i], &row->error_message);
+        row->error_code = g->twice[i] ? FERRY_KAFKA_INVALID_REQUEST
+                                      : grow_one(g->request, &in->topics[i], &row->error_message);
     }
     return 0;
 }
@@ -320,8 +336,10 @@ void broker_topics_grow(struct broker_request *r)
         ferry_create_partitions_response_init(&g->response);
         g->response.results =
             ferry_msg_array(&ferry_create_partitions_response_result_msg, &r->arena, (size_t)count);
+        g->twice = broker_request_doubles(r, count ? &in->topics->name : NULL, sizeof *in->topics,
+                                          (size_t)count);
     }
-    if (!g || (!g->response.results && count)) {
+    if (!g || !g->twice || (!g->response.results && count)) {
         broker_finish(r, true);
         return;
     }

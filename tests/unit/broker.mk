@@ -13,4 +13,7 @@ tests_unit_test_broker_groups_LDADD = libtap.la libbrokerbench.la libsim.la libr
 check_PROGRAMS += tests/unit/test_broker_versions
 tests_unit_test_broker_versions_SOURCES = tests/unit/test_broker_versions.c
 tests_unit_test_broker_versions_LDADD = libtap.la libbrokerbench.la libsim.la librefbroker.la libcommon.la
+check_PROGRAMS += tests/unit/test_broker_limits
+tests_unit_test_broker_limits_SOURCES = tests/unit/test_broker_limits.c
+tests_unit_test_broker_limits_LDADD = libtap.la libbrokerbench.la libsim.la librefbroker.la libcommon.la
 EXTRA_DIST += tests/vectors/apis.txt tests/codec/Apis.java
