@@ -127,7 +127,7 @@
     X(I, "compression.gzip.level", gzip_level, -1, 9, "-1", NULL, 0, "compression.gzip.level", "gzip level.")          \
     X(I, "compression.lz4.level", lz4_level, 1, 17, "9", NULL, 0, "compression.lz4.level", "lz4 level.")               \
     X(CO, "compression.type", compression_type, 0, 0, "producer", NULL, 0, "compression.type",                         \
-      "producer: batches are kept as they came.")                                                                      \
+      "producer: batches are kept as they came; else those that come under another codec are compressed anew.")                                                                      \
     X(I, "compression.zstd.level", zstd_level, -131072, 22, "3", NULL, 0, "compression.zstd.level", "zstd level.")     \
     X(L, "delete.retention.ms", delete_retention_ms, 0, MAX64, "86400000", "ms", 0,                                    \
       "log.cleaner.delete.retention.ms", "How long a tombstone stays in a compacted topic.")                           \

@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "ferry/kafka_errors.h"
+#include "record/compress.h"
 #include "refbroker/node_state.h"
 
 #include <stdio.h>
@@ -16,6 +17,7 @@ static void fill_log_config(const struct broker_node *n, const struct topic_sett
     log_config_defaults(c);
     c->segment_bytes = s->segment_bytes;
     c->segment_ms = s->segment_ms;
+    c->segment_jitter_ms = s->segment_jitter_ms;
     c->segment_index_bytes = s->segment_index_bytes;
     c->index_interval_bytes = s->index_interval_bytes;
     c->retention_ms = s->retention_ms;
@@ -25,6 +27,14 @@ static void fill_log_config(const struct broker_node *n, const struct topic_sett
     c->max_message_bytes = s->max_message_bytes;
     c->timestamp_before_max_ms = s->timestamp_before_ms;
     c->timestamp_after_max_ms = s->timestamp_after_ms;
+    c->codec = s->compression_type == TOPIC_COMPRESSION_PRODUCER ? LOG_CODEC_PRODUCER
+                                                                 : s->compression_type;
+    c->codec_level = s->compression_type == TOPIC_COMPRESSION_GZIP   ? s->gzip_level
+                     : s->compression_type == TOPIC_COMPRESSION_LZ4  ? s->lz4_level
+                     : s->compression_type == TOPIC_COMPRESSION_ZSTD ? s->zstd_level
+                                                                     : FERRY_CODEC_LEVEL_DEFAULT;
+    if (s->compression_type == TOPIC_COMPRESSION_GZIP && s->gzip_level == -1)
+        c->codec_level = FERRY_CODEC_LEVEL_DEFAULT;
     c->producer_expiry_ms = n->config.now.producer_id_expiration_ms;
     /* Compaction is not there yet: a topic that asks for it, alone or with delete, is never cut. */
     c->cleanup_delete = s->cleanup == TOPIC_CLEANUP_DELETE;

@@ -129,6 +129,20 @@ static void fill_part(const struct fetch *f, const struct fetch_part *p,
     out->records = (struct ferry_bytes){(const uint8_t *)&p->read, p->read.length};
 }
 
+/* KIP-951: whoever lags behind a new leader epoch hears of it at once, and where the leader is. */
+static bool name_leader(const struct fetch *f, const struct fetch_part *p,
+                        struct ferry_fetch_response_partition *out)
+{
+    struct broker_request *r = f->request;
+    struct broker_partition *bp;
+    if (r->version < 16 || p->error != FERRY_KAFKA_FENCED_LEADER_EPOCH ||
+        broker_partition_find(r->node, (struct ferry_str){0}, &p->want.id, p->want.index, &bp))
+        return false;
+    out->current_leader.leader_id = r->node->config.now.node_id;
+    out->current_leader.leader_epoch = broker_partition_epoch(bp);
+    return true;
+}
+
 static bool same_topic(const struct fetch *f, const struct fetch_part *a,
                        const struct fetch_part *b)
 {
@@ -149,6 +163,7 @@ static void answer(struct fetch *f)
         return;
     }
     const struct fetch_part *before = NULL;
+    bool leader_named = false;
     for (size_t i = 0; i < f->count; i++) {
         struct fetch_part *p = &f->parts[i];
         if (!worth_telling(f, p))
@@ -160,9 +175,17 @@ static void answer(struct fetch *f)
             t->partitions = rows;
         }
         out.responses[out.responses_count - 1].partitions_count++;
-        fill_part(f, p, rows++);
+        fill_part(f, p, rows);
+        leader_named |= name_leader(f, p, rows++);
         before = p;
     }
+    struct ferry_fetch_response_node_endpoint self;
+    ferry_fetch_response_node_endpoint_init(&self);
+    self.node_id = r->node->config.now.node_id;
+    self.host = ferry_str_of(r->node->host);
+    self.port = r->node->port;
+    out.node_endpoints = &self;
+    out.node_endpoints_count = leader_named;
     r->node->counts.fetches++;
     r->out.ref_records_min = 1;
     r->add_part = add_part;
@@ -308,6 +331,9 @@ static bool look(struct fetch *f, struct fetch_part *p)
     p->error = find(p, &bp);
     if (!p->error)
         p->error = broker_partition_check_epoch(bp, p->want.epoch);
+    if (!p->error && f->request->version < 10 &&
+        bp->topic->settings.compression_type == TOPIC_COMPRESSION_ZSTD)
+        p->error = FERRY_KAFKA_UNSUPPORTED_COMPRESSION_TYPE;
     if (!p->error && (p->want.offset < bp->log->start || p->want.offset > bp->log->end))
         p->error = FERRY_KAFKA_OFFSET_OUT_OF_RANGE;
     if (!p->error)

@@ -50,9 +50,8 @@ static int header_error(int rc)
     }
 }
 
-/* Records of b as plain bytes; *expanded is to be unreferenced where it was set. */
-static int plain_records(struct log *l, const struct ferry_batch *b, struct ferry_bytes *records,
-                         struct ferry_slab **expanded, struct ferry_error *err)
+int log_plain_records(struct log *l, const struct ferry_batch *b, struct ferry_bytes *records,
+                      struct ferry_slab **expanded, struct ferry_error *err)
 {
     *records = b->records;
     if (ferry_batch_codec(b) == FERRY_CODEC_NONE)
@@ -97,9 +96,9 @@ static int check_records(struct log *l, struct log_append *a, struct ferry_batch
     struct ferry_batch_walked w = {.bad_index = -1};
     struct ferry_error err = {0};
     bool plain = ferry_batch_codec(b) == FERRY_CODEC_NONE;
-    if (!plain && !c->cleanup_compact && !c->validate_deep)
+    if (!plain && !c->cleanup_compact && !c->validate_deep && !log_recode_wanted(l, b))
         return check_times(l, a, b->base_timestamp, b->max_timestamp);
-    int rc = plain_records(l, b, &records, &expanded, &err);
+    int rc = log_plain_records(l, b, &records, &expanded, &err);
     if (rc == FERRY_OK) {
         unsigned flags =
             FERRY_BATCH_WALK_DENSE | (c->cleanup_compact ? FERRY_BATCH_WALK_KEYED : 0u);
@@ -231,6 +230,9 @@ static int lead(struct log *l, struct log_append *a)
                           rc == LOG_INVALID_PRODUCER_EPOCH ? "a newer producer epoch was seen"
                                                            : "the sequence number does not follow");
     }
+    if (!(a->flags & LOG_APPEND_INTERNAL) && log_recode_wanted(l, &b) &&
+        (rc = log_recode(l, a, &b)) != FERRY_OK)
+        return rc;
     int64_t delta = b.last_offset - b.base_offset;
     b.base_offset = p->next;
     b.last_offset = p->next + delta;

@@ -185,7 +185,8 @@ static int too_old(struct log *l, struct log_segment *s)
         return 0;
     if (!s->times_known)
         return log_segment_load_times(s) == FERRY_OK ? FERRY_E_AGAIN : 0;
-    return s->max_timestamp >= 0 && l->dir->files->wall - s->max_timestamp > l->config.retention_ms;
+    int64_t newest = s->max_timestamp >= 0 ? s->max_timestamp : s->touched_at;
+    return l->dir->files->wall - newest > l->config.retention_ms;
 }
 
 void log_retain(struct log *l)

@@ -65,7 +65,10 @@ struct log_segment {
     int64_t max_timestamp,
         max_timestamp_last;  /* largest, and the last offset of the first batch that has it */
     int64_t first_timestamp; /* of its first batch; -1: none, or not known */
-    uint64_t since_index;    /* bytes appended after the newest index entry */
+    /* Wall time when it was made, or found at the start, and when it was last appended to: its age where its records
+     * have no timestamps. */
+    int64_t made_at, touched_at;
+    uint64_t since_index; /* bytes appended after the newest index entry */
     uint32_t pins;
     bool times_known;  /* max_timestamp is right; else it is to be read from the time index */
     bool times_wanted; /* a seek is reading it for retention; one is enough */
@@ -168,6 +171,7 @@ struct log_dir_private {
     struct ferry_link doomed; /* segments */
     struct ferry_link removals;
     struct ferry_codecs *codecs; /* made when first needed */
+    size_t recoded_bytes;        /* of batches compressed anew that are not written yet */
     struct log_seek *spare_seek;
     struct log_dir_checkpoint *checkpoints; /* LOG_MARK_COUNT of them */
     struct log_dir_opening *opening;
@@ -221,6 +225,17 @@ void log_append_finish(struct log_append *, int error);
 void log_append_fail_beyond(struct log *);
 /* Appends that wait for a stable end get their answer. */
 void log_append_release(struct log *);
+
+/* Records of b as plain bytes; *expanded is to be unreferenced where it was set. */
+int log_plain_records(struct log *, const struct ferry_batch *b, struct ferry_bytes *records,
+                      struct ferry_slab **expanded, struct ferry_error *err);
+
+/* ---- recode.c ---- */
+/* Did it come under another codec than the topic's? */
+bool log_recode_wanted(const struct log *, const struct ferry_batch *);
+/* Compresses a checked batch anew; the append then holds the new bytes, *b is what they say. 0, or the error with its text
+ * in the append. */
+int log_recode(struct log *, struct log_append *, struct ferry_batch *b);
 
 /* ---- segment.c ---- */
 struct log_segment *log_segment_new(struct log *, int64_t base, bool create);

@@ -21,6 +21,8 @@ void log_config_defaults(struct log_config *c)
                              .max_message_bytes = 1048588,
                              .timestamp_before_max_ms = INT64_MAX,
                              .timestamp_after_max_ms = 3600000,
+                             .codec = LOG_CODEC_PRODUCER,
+                             .codec_level = FERRY_CODEC_LEVEL_DEFAULT,
                              .producer_expiry_ms = 86400000,
                              .cleanup_delete = true};
 }

@@ -157,8 +157,9 @@ enum log_append_flag {
 struct log_append {
     void (*done)(struct log_append *, int error);
     struct ferry_slab *slab;
-    uint8_t *data; /* in slab: as leader one batch, offset and epoch get patched in; as follower
-                      whole batches */
+    uint8_t *
+        data; /* in slab: as leader one batch, offset and epoch get patched in, or (compression.type) another
+                      batch takes its place; as follower whole batches */
     size_t len;
     uint32_t flags;
 

@@ -41,6 +41,7 @@ struct log_segment *log_segment_new(struct log *l, int64_t base, bool create)
     s->dir = l->dir;
     s->base = base;
     s->max_timestamp = s->max_timestamp_last = s->first_timestamp = -1;
+    s->made_at = s->touched_at = f->wall;
     log_segment_path(l, base, ".log", path);
     log_segment_path(l, base, ".index", offsets);
     log_segment_path(l, base, ".timeindex", times);
@@ -144,6 +145,7 @@ static void add_time_entry(struct log_segment *s)
 void log_segment_note(struct log_segment *s, const struct ferry_batch *b, uint64_t position)
 {
     uint8_t entry[LOG_INDEX_OFFSET_ENTRY];
+    s->touched_at = s->dir->files->wall;
     if (position == 0)
         s->first_timestamp = b->max_timestamp;
     if (b->max_timestamp > s->max_timestamp) {
@@ -168,6 +170,21 @@ void log_segment_seal(struct log_segment *s)
     log_index_flush(&s->times);
 }
 
+/* segment.jitter.ms: so much sooner it is full by age, lest all partitions roll at one time. Always the same for a
+ * segment. */
+static int64_t jitter(const struct log_segment *s)
+{
+    const struct log_config *c = &s->log->config;
+    int64_t most = c->segment_jitter_ms < c->segment_ms ? c->segment_jitter_ms : c->segment_ms;
+    if (most <= 0)
+        return 0;
+    uint64_t h = (uint64_t)s->base;
+    for (const char *p = s->log->private->path; *p; p++)
+        h = (h ^ (uint8_t)*p) * UINT64_C(0x100000001b3);
+    h = (h ^ h >> 29) * UINT64_C(0xbf58476d1ce4e5b9);
+    return (int64_t)((h ^ h >> 32) % (uint64_t)most);
+}
+
 bool log_segment_full(const struct log_segment *s, int64_t last_offset, size_t size,
                       int64_t timestamp, int64_t now)
 {
@@ -183,11 +200,11 @@ bool log_segment_full(const struct log_segment *s, int64_t last_offset, size_t s
     if ((log_index_count(&s->offsets) + 1) * LOG_INDEX_OFFSET_ENTRY > index_max ||
         (log_index_count(&s->times) + 2) * LOG_INDEX_TIME_ENTRY > index_max)
         return true;
-    /* Age counts from the first record's time to the newcomer's; without times, from nothing that
-     * we know. */
-    int64_t until = timestamp >= 0 ? timestamp : now;
-    return s->first_timestamp >= 0 && until > s->first_timestamp &&
-           until - s->first_timestamp > c->segment_ms;
+    /* Age counts from the first record's time to the newcomer's; without times, from its making. */
+    bool timed = s->first_timestamp >= 0;
+    int64_t since = timed ? s->first_timestamp : s->made_at;
+    int64_t until = timed && timestamp >= 0 ? timestamp : now;
+    return until > since && until - since > c->segment_ms - jitter(s);
 }
 
 /* ---- positions of batches ---- */

@@ -9,3 +9,6 @@ tests_unit_test_log_crash_LDADD = libtap.la liblogbench.la libsim.la librefbroke
 noinst_PROGRAMS += tests/unit/log_files
 tests_unit_log_files_SOURCES = tests/unit/log_files.c
 tests_unit_log_files_LDADD = liblogbench.la libsim.la librefbroker.la libcommon.la
+check_PROGRAMS += tests/unit/test_log_settings
+tests_unit_test_log_settings_SOURCES = tests/unit/test_log_settings.c
+tests_unit_test_log_settings_LDADD = libtap.la liblogbench.la libsim.la librefbroker.la libcommon.la

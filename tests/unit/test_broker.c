@@ -690,6 +690,44 @@ static void an_unclean_start_opens_new_leader_epochs(void)
     end();
 }
 
+/* KIP-951: who fetches with an old leader epoch is told the new one, and where the leader is. */
+static void a_fenced_fetch_names_the_leader(void)
+{
+    begin();
+    size_t c = bb_connect(&b);
+    CHECK_INT(bb_create(&b, c, "t", 1), 0);
+    CHECK_INT(bb_produce(&b, c, "t", 0, 3, 0, NULL), 0);
+    bb_kill(&b, false);
+    bb_start(&b);
+    c = bb_connect(&b);
+    struct ferry_uuid id = topic_id(c, "t");
+    for (int v = 13; v <= 18; v++)
+        for (int epoch = 0; epoch <= 2; epoch++) {
+            struct ferry_fetch_request in;
+            struct ferry_fetch_request_topic t = {.topic_id = id, .partitions_count = 1};
+            struct ferry_fetch_request_partition p;
+            struct ferry_fetch_response out;
+            ferry_fetch_request_init(&in);
+            ferry_fetch_request_partition_init(&p);
+            p.current_leader_epoch = epoch;
+            p.partition_max_bytes = in.max_bytes = 1 << 20;
+            t.partitions = &p;
+            in.topics = &t;
+            in.topics_count = 1;
+            CHECK(bb_call(&b, c, 1, v, &in, &out));
+            const struct ferry_fetch_response_partition *got = &out.responses[0].partitions[0];
+            CHECK_INT(got->error_code, epoch == 0   ? FERRY_KAFKA_FENCED_LEADER_EPOCH
+                                       : epoch == 1 ? 0
+                                                    : FERRY_KAFKA_UNKNOWN_LEADER_EPOCH);
+            bool told = epoch == 0 && v >= 16;
+            CHECK_INT(got->current_leader.leader_id, told ? 1 : -1);
+            CHECK_INT(got->current_leader.leader_epoch, told ? 1 : -1);
+            CHECK_INT(out.node_endpoints_count, told);
+            CHECK(!told || (out.node_endpoints[0].node_id == 1 && out.node_endpoints[0].port > 0));
+        }
+    end();
+}
+
 static bool has_file(const char *path)
 {
     return sim_disk_peek(b.disk, path).data != NULL;
@@ -1154,6 +1192,7 @@ int main(void)
     TAP_RUN(a_topic_made_again_is_another);
     TAP_RUN(metadata_makes_topics_if_allowed);
     TAP_RUN(an_unclean_start_opens_new_leader_epochs);
+    TAP_RUN(a_fenced_fetch_names_the_leader);
     TAP_RUN(strays_are_told_apart);
     TAP_RUN(a_full_disk_is_answered_and_the_partition_lives);
     TAP_RUN(a_failed_sync_takes_the_directory_offline);
