@@ -20,8 +20,12 @@
  *     is then `unresolved`: it begins no new sequence until nothing is outstanding, while what is outstanding is
  *     sent again under its own sequences, so that a broker tells copies.
  *  3. A broker's OUT_OF_ORDER for the lowest outstanding sequence says that it, and therefore all behind it, is not
- *     in the log. Then, once nothing of the lane is on the wire, all of them get new sequences under a new epoch. For
- *     a later one it says only that an earlier one is missing: it is sent again.
+ *     in the log now, and one before it is missing. Then, once nothing of the lane is on the wire, all of them get new
+ *     sequences under a new epoch. For a later one it says only that an earlier one is missing: it is sent again.
+ *     But if what is missing was itself given up without being known (`doubt`), it may yet come by a connection that was
+ *     given up too, and then an earlier try of ours behind it. So a batch of which some try may still be under way
+ *     keeps its sequence while there is doubt: it is sent again until the log has it or it expires. What was never
+ *     sent, or refused each time, waits for that, and begins anew.
  *  4. An epoch bump is local. Only the lane that caused it re-sequences; each other lane goes over to the new epoch
  *     when nothing of it is outstanding. After epoch 32767 a new producer id is asked for.
  */
@@ -225,16 +229,23 @@ void ferry_idempotence_resolve(struct ferry_lane *lane, struct ferry_lot *lot, b
     FERRY_CHECK(lane->outstanding > 0);
     lane->outstanding--;
     lane->proven = lane->proven || success;
-    if (success)
+    if (success) {
         lane->next_ack = (int32_t)(((uint32_t)lot->sequence + lot->batch.count) & SEQUENCE_MASK);
-    else
-        lane->unresolved = true;
+        if ((int32_t)(lot->serial - lane->doubted) > 0)
+            lane->doubt = false; /* what is before it must be there */
+        return;
+    }
+    lane->unresolved = true;
+    if (lot->maybe && (!lane->doubt || (int32_t)(lot->serial - lane->doubted) > 0)) {
+        lane->doubt = true;
+        lane->doubted = lot->serial;
+    }
 }
 
 bool ferry_idempotence_complain(struct ferry_lane *lane, struct ferry_lot *lot, int32_t code)
 {
     struct ferry_sender *s = lane->topic->sender;
-    if (!is_lowest(lane, lot))
+    if (!is_lowest(lane, lot) || (lane->doubt && lot->maybe))
         return false;
     lane->bump = true;
     /* What is wrong with the id or its epoch itself, no epoch of ours mends. */
@@ -259,7 +270,7 @@ static void bump(struct ferry_lane *lane)
                          s->producer_epoch);
     }
     lane->producer_id = -1;
-    lane->bump = lane->unresolved = false;
+    lane->bump = lane->unresolved = lane->doubt = false;
 }
 
 void ferry_idempotence_settle(struct ferry_lane *lane)
@@ -270,12 +281,13 @@ void ferry_idempotence_settle(struct ferry_lane *lane)
         {
             struct ferry_lot *lot = FERRY_CONTAINER(it, struct ferry_lot, batch.link);
             lot->has_sequence = false;
+            lot->maybe = false; /* it is not there, and its number is out of use */
         }
         lane->outstanding = 0;
         bump(lane);
     } else if (lane->unresolved && !lane->bump && lane->outstanding == 0) {
         if (lane->next_sequence == lane->next_ack)
-            lane->unresolved = false;
+            lane->unresolved = lane->doubt = false;
         else
             bump(lane);
     }

@@ -125,12 +125,13 @@ struct ferry_lane {
     /* idempotence */
     int64_t producer_id; /* under which next_sequence counts; -1 = none yet */
     int16_t producer_epoch;
-    bool proven;         /* a broker has appended something under this id and epoch */
+    bool proven;     /* a broker has appended something under this id and epoch */
     bool unresolved; /* some sequence's fate is not known, or was given up: no new ones */
+    bool doubt;      /* one of them may yet reach the log; none behind `doubted` has */
     bool bump;       /* re-sequence as soon as nothing is on the wire */
     int32_t next_sequence, next_ack;
-    uint32_t serial;
-    uint32_t outstanding; /* batches that have a sequence and no outcome */
+    uint32_t serial, doubted; /* of the next batch; of the last that is in doubt */
+    uint32_t outstanding;     /* batches that have a sequence and no outcome */
 };
 
 struct ferry_lane_table {

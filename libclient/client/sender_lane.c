@@ -425,7 +425,7 @@ static void expire_records(struct ferry_lane *lane)
     FERRY_LIST_EACH(it, tmp, &lane->queue)
     {
         struct ferry_lot *lot = lot_of(it);
-        if (lot->has_sequence || lot->maybe || lot->doomed)
+        if (lot->tries || lot->doomed)
             continue;
         if (lot->batch.expires_at > now || lot->state != FERRY_LOT_QUEUED)
             lane->records_expire =

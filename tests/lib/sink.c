@@ -3,6 +3,7 @@
 
 #include "tests/lib/sink.h"
 
+#include "base/mem.h"
 #include "ferry/kafka_errors.h"
 #include "record/batch.h"
 #include "record/compress.h"
@@ -138,6 +139,33 @@ static int topic_of(struct sink *s, const struct ferry_produce_request_topic_dat
     return -1;
 }
 
+static void keep_late(struct sink *s, const struct sink_part *part, struct ferry_bytes records)
+{
+    struct sink_late *l = &s->late[s->late_count];
+    uint8_t *copy = s->late_count < SINK_PENDING ? ferry_alloc(records.len) : NULL;
+    if (!copy) {
+        s->bad++;
+        return;
+    }
+    memcpy(copy, records.data, records.len);
+    *l = (struct sink_late){*part, copy, records.len};
+    s->late_count++;
+}
+
+void sink_arrive(struct sink *s)
+{
+    for (int i = 0; i < s->late_count; i++) {
+        struct sink_late *l = &s->late[i];
+        struct ferry_batch b;
+        if (ferry_batch_check_produced((struct ferry_bytes){l->data, l->len}, &b, NULL))
+            s->bad++;
+        else
+            append(s, &s->log[l->part.topic][l->part.index], &b, &l->part);
+        ferry_free(l->data);
+    }
+    s->late_count = 0;
+}
+
 /* Does to one partition's batch what fate says; its fate. */
 static enum sink_fate take(struct sink *s, struct sink_part *part, struct ferry_bytes records)
 {
@@ -157,6 +185,8 @@ static enum sink_fate take(struct sink *s, struct sink_part *part, struct ferry_
             append(s, &s->log[part->topic][part->index], &b, part);
     } else if (fate == SINK_REFUSE) {
         part->code = s->code;
+    } else if (fate == SINK_LATE) {
+        keep_late(s, part, records);
     }
     return fate;
 }
@@ -199,7 +229,7 @@ static bool on_produce(struct sink *s, struct puppet_conn *c, const struct ferry
         s->pending[s->pending_count++] = a;
         if (s->pending_count > s->pending_max)
             s->pending_max = s->pending_count;
-    } else if (fate != SINK_SILENT && wants_answer) {
+    } else if (fate != SINK_SILENT && fate != SINK_LATE && wants_answer) {
         if (s->pending_count) /* answers keep their order */
             s->pending[s->pending_count++] = a;
         else
@@ -358,6 +388,8 @@ void sink_init(struct sink *s, const char *settings, uint32_t flags, int topics,
 void sink_end(struct sink *s)
 {
     sink_settle(s);
+    for (int i = 0; i < s->late_count; i++)
+        ferry_free(s->late[i].data);
     puppet_end(&s->puppet);
     ferry_sender_free(s->sender);
 }
@@ -461,6 +493,11 @@ bool sink_exactly_once(struct sink *s, int n)
 enum sink_fate sink_hold(struct sink *s, int topic, int32_t partition, const struct ferry_batch *b)
 {
     return SINK_HOLD;
+}
+
+enum sink_fate sink_late(struct sink *s, int topic, int32_t partition, const struct ferry_batch *b)
+{
+    return SINK_LATE;
 }
 
 enum sink_fate sink_refuse(struct sink *s, int topic, int32_t partition,

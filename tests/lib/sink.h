@@ -23,6 +23,7 @@ enum sink_fate {
     SINK_REFUSE,     /* answered with sink->code, nothing appended */
     SINK_HOLD,       /* append; the answer waits for sink_release or sink_lose */
     SINK_SILENT,     /* neither appended nor answered */
+    SINK_LATE,       /* likewise, but kept: sink_arrive appends it */
     SINK_CUT_BEFORE, /* the connection ends, nothing was appended */
     SINK_CUT_AFTER   /* appended, then the connection ends */
 };
@@ -74,6 +75,12 @@ struct sink {
     int16_t next_epoch;
     struct sink_pending pending[SINK_PENDING];
     int pending_count, pending_max; /* now, at most ever */
+    struct sink_late {
+        struct sink_part part;
+        uint8_t *data;
+        size_t len;
+    } late[SINK_PENDING];
+    int late_count;
     int requests, id_requests, bad, acks_seen[3], parts_max, last_version;
     void *commands[64]; /* handed in by wake, in order */
     int command_count;
@@ -101,6 +108,8 @@ void sink_pass(struct sink *, ferry_nsec);
 /* Gives the answers held back; cuts the connections instead. */
 void sink_release(struct sink *);
 void sink_lose(struct sink *);
+/* What was sent by connections that have been given up reaches the broker after all, in order. */
+void sink_arrive(struct sink *);
 /* Lets time pass until the cookies [0, n) are all reported; false after a minute of puppet time. */
 bool sink_all_reported(struct sink *, int n);
 /* Every cookie of [0, n) is in the logs exactly once, and in rising order in each partition. */
@@ -108,6 +117,7 @@ bool sink_exactly_once(struct sink *, int n);
 int sink_copies(struct sink *, uint64_t cookie);
 /* A fate that goes wrong in every way, at random. */
 enum sink_fate sink_random(struct sink *, int topic, int32_t partition, const struct ferry_batch *);
+enum sink_fate sink_late(struct sink *, int topic, int32_t partition, const struct ferry_batch *);
 enum sink_fate sink_hold(struct sink *, int topic, int32_t partition, const struct ferry_batch *);
 enum sink_fate sink_refuse(struct sink *, int topic, int32_t partition, const struct ferry_batch *);
 enum sink_fate sink_silent(struct sink *, int topic, int32_t partition, const struct ferry_batch *);

@@ -1,12 +1,12 @@
 # Seeded runs of clients against a broker in virtual time, with faults; and the same seeds in two processes, which must
-# give the same trace. A thousand seeds until the finding at the end of docs/simulation.md is mended; two thousand then.
+# give the same trace.
 # budget: 180
 # quick: yes
 run=$FERRY_BUILD/tests/sim/run
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
 status=0
-if [ "$FERRY_QUICK" = yes ]; then seeds=100; else seeds=1000; fi
+if [ "$FERRY_QUICK" = yes ]; then seeds=100; else seeds=2000; fi
 half=$((seeds / 2))
 
 check() {  # NAME STATUS FILE

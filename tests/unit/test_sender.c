@@ -239,6 +239,120 @@ static void the_last_epoch_asks_for_a_new_id(void)
     sink_end(&s);
 }
 
+/* -- What was sent by a connection that has been given up -- */
+
+/* Two batches behind one that is given up, all three by a connection whose data is still under way. Cookies 1, 2, 3;
+ * cookie 4 is not sent before the other two are known. */
+static void three_are_late(uint64_t *next)
+{
+    sink_init(&s,
+              "linger.ms=0\nbatch.size=100\ndelivery.timeout.ms=2000\nrequest.timeout.ms=500\n"
+              "retry.backoff.ms=10\nretry.backoff.max.ms=20\n",
+              REPORTS, 1, 1);
+    sink_reveal(&s);
+    burst(0, 0, next, 1);
+    CHECK(sink_all_reported(&s, 1));
+    s.fate = sink_late;
+    burst(0, 0, next, 1);
+    for (int i = 0; i < 2; i++) {
+        sink_pass(&s, 200 * FERRY_MS);
+        burst(0, 0, next, 1);
+    }
+    sink_settle(&s);
+    CHECK_INT(s.late_count, 3);
+    s.fate = sink_silent; /* the first is tried again and again */
+    sink_pass(&s, 1590 * FERRY_MS);
+    CHECK_INT(s.reported[1], 0);
+    burst(0, 0, next, 1);
+    s.fate = NULL;
+    for (int i = 0; i < 100 && !s.reported[1]; i++)
+        sink_pass(&s, FERRY_MS);
+    CHECK_INT(s.error[1], FERRY_E_EXPIRED);
+    CHECK_INT(s.outcome[1], 1);
+    CHECK_INT(s.reported[2] + s.reported[3], 0);
+}
+
+static void what_may_still_come_keeps_its_number(void)
+{
+    uint64_t next = 0;
+    three_are_late(&next);
+    for (int i = 0; i < 100 && s.log[0][0].gaps < 3; i++)
+        sink_pass(&s, FERRY_MS);
+    CHECK(s.log[0][0].gaps >= 3);
+    CHECK_INT(s.log[0][0].epoch, 0);
+    CHECK_INT(s.log[0][0].end, 1);
+    sink_arrive(&s);
+    CHECK_INT(s.log[0][0].end, 4);
+    CHECK(sink_all_reported(&s, 5));
+    for (uint64_t i = 0; i < 5; i++) {
+        CHECK_INT(s.outcome[i], i == 1 ? 1 : 2);
+        CHECK_INT(sink_copies(&s, i), 1);
+        CHECK_INT(s.log[0][0].cookies[i], i);
+    }
+    CHECK_INT(atomic_load(&s.sender->counters.epoch_bumps), 0);
+    CHECK_INT(s.bad, 0);
+    sink_end(&s);
+}
+
+static enum sink_fate late_before_epoch_1(struct sink *k, int topic, int32_t partition,
+                                          const struct ferry_batch *b)
+{
+    if (b->producer_epoch > 0)
+        sink_arrive(k);
+    return SINK_SERVE;
+}
+
+/* The worst moment: the old tries arrive just before the first batch under the new epoch. */
+static void what_may_still_come_is_not_sent_under_another_number(void)
+{
+    uint64_t next = 0;
+    three_are_late(&next);
+    s.fate = late_before_epoch_1;
+    CHECK(sink_all_reported(&s, 5));
+    for (uint64_t i = 0; i < 5; i++) {
+        CHECK_INT(sink_copies(&s, i), 1);
+        CHECK_INT(s.outcome[i], i >= 1 && i <= 3 ? 1 : 2);
+        CHECK(i < 1 || i > 3 || s.error[i] == FERRY_E_EXPIRED);
+    }
+    CHECK_INT(atomic_load(&s.sender->counters.epoch_bumps), 1);
+    CHECK_INT(s.log[0][0].epoch, 1);
+    CHECK_INT(s.bad, 0);
+    sink_end(&s);
+}
+
+/* Refuses the first batch of a burst for good, so that those behind it have no place. */
+static enum sink_fate refuse_cookie_1(struct sink *k, int topic, int32_t partition,
+                                      const struct ferry_batch *b)
+{
+    return b->producer_epoch == 0 && b->base_sequence == 1 ? SINK_REFUSE : SINK_SERVE;
+}
+
+static void what_is_known_to_be_absent_begins_anew_at_once(void)
+{
+    uint64_t next = 0;
+    sink_init(&s, "linger.ms=0\nbatch.size=100\nretry.backoff.ms=10\n", REPORTS, 1, 1);
+    sink_reveal(&s);
+    burst(0, 0, &next, 1);
+    CHECK(sink_all_reported(&s, 1));
+    s.fate = refuse_cookie_1;
+    s.code = FERRY_KAFKA_INVALID_RECORD;
+    burst(0, 0, &next, 20);
+    sink_pass(&s, 100 * FERRY_MS);
+    CHECK_INT(s.error[1], FERRY_KAFKA_INVALID_RECORD);
+    CHECK_INT(s.outcome[1], 0);
+    int refused = 0;
+    for (uint64_t i = 1; i < next; i++) {
+        CHECK_INT(s.reported[i], 1);
+        refused += s.outcome[i] == 0;
+        CHECK_INT(sink_copies(&s, i), s.outcome[i] == 2);
+    }
+    CHECK(refused < 10); /* its own batch alone */
+    CHECK(s.log[0][0].gaps > 0);
+    CHECK_INT(atomic_load(&s.sender->counters.epoch_bumps), 1);
+    CHECK_INT(s.bad, 0);
+    sink_end(&s);
+}
+
 static void too_large_batches_are_split(void)
 {
     for (int codec = 0; codec < 2; codec++) {
@@ -644,6 +758,9 @@ int main(void)
     TAP_RUN(faults_cost_neither_order_nor_copies);
     TAP_RUN(reports_are_true_when_records_expire);
     TAP_RUN(only_the_cause_of_a_bump_renumbers);
+    TAP_RUN(what_may_still_come_keeps_its_number);
+    TAP_RUN(what_may_still_come_is_not_sent_under_another_number);
+    TAP_RUN(what_is_known_to_be_absent_begins_anew_at_once);
     TAP_RUN(the_last_epoch_asks_for_a_new_id);
     TAP_RUN(too_large_batches_are_split);
     TAP_RUN(codecs_go_through);
