@@ -4,7 +4,7 @@
 set -eu
 build="gcc make autoconf automake libtool pkg-config python3 zlib1g-dev libsnappy-dev liblz4-dev libzstd-dev
     libc-ares-dev libjansson-dev libssl-dev"
-tests="clang:clang libclang-rt-14-dev valgrind:valgrind kcat:kcat binutils librdkafka-dev
+tests="clang:clang libclang-rt-14-dev valgrind:valgrind kcat:kcat strace:strace binutils librdkafka-dev
     python3-venv openjdk-17-jdk-headless:javac maven:mvn nodejs:node npm:npm golang-go:go"
 case ${1:-build} in
 build) want=$build ;;

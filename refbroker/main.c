@@ -238,20 +238,52 @@ static bool is_any(const struct ferry_addr *a)
 
 /* ---- the data directory ---- */
 
+static int cannot_use(const struct broker_program *p, const char *what)
+{
+    fprintf(stderr, "refbroker: --data %s: %s: %s\n", p->data, what, strerror(errno));
+    return EXIT_FAILURE;
+}
+
+/* Makes the directory, and those above it. */
+static int make_data(const struct broker_program *p)
+{
+    char *path = strdup(p->data);
+    for (char *at = path; at && *at; at++) {
+        at += strspn(at, "/");
+        at += strcspn(at, "/");
+        char cut = *at;
+        *at = 0;
+        if (mkdir(path, 0777) < 0 && errno != EEXIST) {
+            free(path);
+            return cannot_use(p, "it cannot be made");
+        }
+        *at = cut;
+        if (!cut)
+            break;
+    }
+    free(path);
+    return 0;
+}
+
 static int open_data(struct broker_program *p)
 {
-    if (mkdir(p->data, 0777) < 0 && errno != EEXIST)
-        return complain(p->data, strerror(errno));
+    struct stat st;
+    int status = stat(p->data, &st) == 0 ? 0 : make_data(p);
+    if (status)
+        return status;
     p->root_fd = open(p->data, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (p->root_fd < 0)
-        return complain(p->data, strerror(errno));
+        return cannot_use(p, "it cannot be opened as a directory");
     p->lock_fd = openat(p->root_fd, ".lock", O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (p->lock_fd < 0)
+        return cannot_use(p, "its file .lock cannot be written");
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    if (p->lock_fd < 0 || fcntl(p->lock_fd, F_SETLK, &lock) < 0)
-        return complain(p->data, errno == EACCES || errno == EAGAIN
-                                     ? "another broker is running on this directory"
-                                     : strerror(errno));
-    return 0;
+    if (fcntl(p->lock_fd, F_SETLK, &lock) == 0)
+        return 0;
+    if (errno != EACCES && errno != EAGAIN)
+        return cannot_use(p, "its file .lock cannot be locked");
+    fprintf(stderr, "refbroker: --data %s: another broker is running on this directory\n", p->data);
+    return EXIT_FAILURE;
 }
 
 /* ---- running ---- */
@@ -297,8 +329,7 @@ static void deliver(void *cookie, void *delivery)
     case BROKER_STOPPED:
         p->done = true;
         break;
-    case BROKER_FAILED:
-        fprintf(stderr, "refbroker: %s\n", notice->text);
+    case BROKER_FAILED: /* the log said why */
         p->done = true;
         p->status = 1;
         break;
@@ -390,17 +421,17 @@ int main(int argc, char **argv)
         status = read_arguments(&p, argc, argv, true);
     if (!status && !p.data)
         p.data = p.config.now.log_dirs;
-    if (!status && !p.data)
+    if (!status && (!p.data || !*p.data))
         status = complain("--data", "a directory is needed; see refbroker --help");
     if (!status && broker_config_set(&p.config, "log.dirs", p.data, &err))
         status = complain("--data", err.text);
-    if (!status)
-        status = open_data(&p);
     if (!status) {
         raise_file_limit();
         tune_memory();
         status = make_node(&p);
     }
+    if (!status) /* after all that can be wrong with the arguments */
+        status = open_data(&p);
     if (!status)
         status = run(&p);
     woken_by_signal = NULL;
