@@ -300,6 +300,7 @@ static void catch_signals(void)
 {
     struct sigaction stop = {.sa_handler = on_signal};
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is a write that fails */
     sigaction(SIGTERM, &stop, NULL);
     sigaction(SIGINT, &stop, NULL);
 }

@@ -197,7 +197,11 @@ static void open_logs(struct broker_node *n)
 static void on_metalog_loaded(struct broker_node *n, int error)
 {
     if (error)
-        broker_node_fail(n, "the metadata log cannot be used (%d)", error);
+        broker_node_fail(n,
+                         "the metadata log in __cluster_metadata-0 cannot be used (%d), for the "
+                         "reason above; put "
+                         "back a copy of that directory, or start on an empty data directory",
+                         error);
     else if (n->phase == PHASE_METALOG)
         broker_strays_clear(n, open_logs);
 }

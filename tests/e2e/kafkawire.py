@@ -3,9 +3,10 @@
 import gzip
 import socket
 import struct
+import time
 import zlib
 
-PRODUCE, FETCH, LIST_OFFSETS, METADATA, API_VERSIONS, CREATE_TOPICS = 0, 1, 2, 3, 18, 19
+PRODUCE, FETCH, LIST_OFFSETS, METADATA, OFFSET_COMMIT, OFFSET_FETCH, FIND_COORDINATOR, CREATE_TOPICS = 0, 1, 2, 3, 8, 9, 10, 19
 
 
 def crc32c(data):
@@ -37,15 +38,16 @@ def varint(n):
 
 
 def record(i, value, key=b"k", **wrong):
+    """`wrong` replaces fields: offset, headers, size."""
     body = b"\0" + varint(0) + varint(wrong.get("offset", i)) + varint(len(key)) + key + varint(len(value)) + value
     body += varint(wrong.get("headers", 0))
     return varint(wrong.get("size", len(body))) + body
 
 
 def batch(records, n, codec=0, **wrong):
-    """A record batch v2; `wrong` replaces fields: magic, crc, delta, count, size, attributes, producer, epoch, sequence."""
-    head = struct.pack(">hiqqqhii", wrong.get("attributes", codec), wrong.get("delta", n - 1), 1700000000000,
-                       1700000000000, wrong.get("producer", -1), wrong.get("epoch", -1), wrong.get("sequence", -1),
+    """A record batch v2; `wrong` replaces fields: magic, crc, delta, count, size, attributes, time, producer, epoch, sequence."""
+    when = wrong.get("time", 1700000000000)
+    head = struct.pack(">hiqqqhii", wrong.get("attributes", codec), wrong.get("delta", n - 1), when, when, wrong.get("producer", -1), wrong.get("epoch", -1), wrong.get("sequence", -1),
                        wrong.get("count", n))
     crc = wrong.get("crc")
     if crc is None:
@@ -56,6 +58,38 @@ def batch(records, n, codec=0, **wrong):
 
 def plain_batch(values, **wrong):
     return batch(b"".join(record(i, v) for i, v in enumerate(values)), len(values), **wrong)
+
+
+def take_varint(data, at):
+    n = shift = 0
+    while True:
+        b = data[at]
+        at += 1
+        n |= (b & 127) << shift
+        shift += 7
+        if b < 128:
+            return n >> 1 ^ -(n & 1), at
+
+
+def records(data):
+    """(offset, value) of every record of whole, plain batches; the CRC of each is checked."""
+    at = 0
+    while at + 61 <= len(data):
+        base, size = struct.unpack(">qi", data[at:at + 12])
+        end = at + 12 + size
+        if end > len(data):
+            return
+        assert crc32c(data[at + 21:end]) == struct.unpack(">I", data[at + 17:at + 21])[0], f"batch {base}: a wrong CRC"
+        at += 61
+        while at < end:
+            size, at = take_varint(data, at)
+            after = at + size
+            _, at = take_varint(data, at + 1)
+            delta, at = take_varint(data, at)
+            key, at = take_varint(data, at)
+            size, at = take_varint(data, at + max(key, 0))
+            yield base + delta, data[at:at + size]
+            at = after
 
 
 def produce(topic, data, partition=0, acks=-1):
@@ -133,15 +167,38 @@ class Peer:
 
     def end(self, topic, partition=0):
         """The log's end."""
-        out = self.ask(LIST_OFFSETS, 1, struct.pack(">ii", -1, 1) + text(topic) + struct.pack(">iiq", 1, partition, -1))
+        return self.at_time(topic, -1, partition)
+
+    def at_time(self, topic, when, partition=0):
+        """The first offset whose time is that or later."""
+        out = self.ask(LIST_OFFSETS, 1, struct.pack(">ii", -1, 1) + text(topic) + struct.pack(">iiq", 1, partition, when))
         at = 4 + 2 + len(topic) + 4 + 4
         code, _, offset = struct.unpack(">hqq", out[at:at + 18])
         assert code == 0, f"ListOffsets: error {code}"
         return offset
 
-    def fetch(self, topic, offset, partition=0):
+    def find_coordinator(self, group):
+        """Waits until the group's coordinator is there and has read what it needs."""
+        for _ in range(500):
+            if self.ask(FIND_COORDINATOR, 0, text(group))[:2] == b"\0\0" and \
+                    self.ask(OFFSET_FETCH, 2, text(group) + struct.pack(">i", 0))[-2:] == b"\0\0":
+                return
+            time.sleep(0.01)
+        raise AssertionError("no coordinator")
+
+    def commit(self, group, topic, offset):
+        out = self.ask(OFFSET_COMMIT, 2, text(group) + struct.pack(">i", -1) + text("") + struct.pack(">qi", -1, 1) +
+                       text(topic) + struct.pack(">iiq", 1, 0, offset) + text(None))
+        assert out[-2:] == b"\0\0", f"OffsetCommit: error {out[-1]}"
+
+    def committed(self, group, topic):
+        out = self.ask(OFFSET_FETCH, 1, text(group) + struct.pack(">i", 1) + text(topic) + struct.pack(">ii", 1, 0))
+        at = 4 + 2 + len(topic) + 4 + 4
+        return struct.unpack(">q", out[at:at + 8])[0]
+
+    def fetch(self, topic, offset, partition=0, most=50 << 20):
         """(error code, high watermark, records)"""
-        out = self.ask(FETCH, 4, fetch(topic, offset, partition=partition))
+        out = self.ask(FETCH, 4, fetch(topic, offset, most, partition=partition))
         at = 4 + 4 + 2 + len(topic) + 4 + 4
         code, mark, _, aborted = struct.unpack(">hqqi", out[at:at + 22])
         return code, mark, out[at + 26 + 16 * max(aborted, 0):]

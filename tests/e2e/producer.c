@@ -3,9 +3,11 @@
  * A producer whose every record is looked for afterwards.
  *
  *   producer send ADDRESS TOPIC FIRST COUNT SECONDS [KEY=VALUE...]   COUNT records numbered from FIRST, spread over SECONDS
- *   producer check ADDRESS TOPIC COUNT [once|most]                    all of [0, COUNT) are there, in order by key; `once`: no
- *                                                                     copies; `most`: some may be missing (acks=0)
+ *   producer check ADDRESS TOPIC COUNT [once|most|acked]              all of [0, COUNT) are there, in order by key; `once`: no
+ *                                                                     copies; `most`: some may be missing (acks=0);
+ *                                                                     `acked`: those that were not acknowledged may be
  *
+ * The file that the environment names by ACKED has a byte for each record: `send` sets those of acknowledged ones to 1.
  * `send` ends with 0 if every record was reported persisted, and prints how many were, and how often batches were sent again.
  * Time stamps end in the number modulo 1000. Values are the number, a space and filling of a length that depends on it; keys are the number modulo 16.
  */
@@ -45,6 +47,24 @@ static double seconds(void)
 }
 
 static int64_t acked, failed;
+static FILE *marks;
+
+static void mark(struct ferry_report *r)
+{
+    struct ferry_reported records[100];
+    int32_t n;
+    while (marks && (n = ferry_report_next(r, records, 100)) > 0)
+        for (int32_t i = 0; i < n; i++)
+            if (fseek(marks, (long)records[i].cookie, SEEK_SET) || fputc(1, marks) == EOF)
+                perror("ACKED");
+}
+
+static FILE *open_marks(void)
+{
+    const char *name = getenv("ACKED");
+    FILE *f = name ? fopen(name, "r+b") : NULL;
+    return f || !name ? f : fopen(name, "w+b");
+}
 
 static bool take(struct ferry_producer *p, int32_t timeout_ms)
 {
@@ -58,6 +78,7 @@ static bool take(struct ferry_producer *p, int32_t timeout_ms)
         failed += info.count;
     } else {
         acked += info.count;
+        mark(r);
     }
     ferry_report_release(r);
     return true;
@@ -74,6 +95,7 @@ static int send_all(struct ferry_topic *t, struct ferry_producer *p, int64_t fir
             .partition = -1, .key = key, .value = value, .flags = FERRY_SEND_TIMESTAMP};
         o.key_len = snprintf(key, sizeof key, "key-%d", (int)((first + i) % KEYS));
         o.value_len = value_of(first + i, value);
+        o.cookie = (uint64_t)(first + i);
         o.timestamp = (int64_t)time(NULL) * 1000 + (first + i) % 1000;
         o.headers = i % 3 ? NULL : &header;
         o.header_count = i % 3 ? 0 : 1;
@@ -100,7 +122,9 @@ static int send_main(int argc, char **argv)
     for (int i = 7; i < argc; i++)
         if (ferry_config_set_pair(c, argv[i], &err))
             return fail("setting");
-    struct ferry_producer *p = ferry_producer_new(c, FERRY_REPORTS, &err);
+    marks = open_marks();
+    struct ferry_producer *p =
+        ferry_producer_new(c, FERRY_REPORTS | (marks ? FERRY_REPORT_COOKIES : 0), &err);
     ferry_config_free(c);
     struct ferry_topic *t = p ? ferry_producer_topic(p, argv[3], &err) : NULL;
     if (!t)
@@ -113,6 +137,8 @@ static int send_main(int argc, char **argv)
     if (ferry_producer_close(p, 30000, &err))
         rc = fail("close");
     ferry_producer_free(p);
+    if (marks && fclose(marks))
+        rc = fail("ACKED");
     return rc;
 }
 
@@ -126,16 +152,22 @@ static bool is_right(const struct ferry_message *m, int64_t n)
            !memcmp(m->key, key, (size_t)key_len) && m->timestamp % 1000 == n % 1000;
 }
 
-static int judge(const int *copies, int64_t count, bool most)
+static int judge(const int *copies, int64_t count, const char *how)
 {
-    int64_t missing = 0, doubled = 0;
+    int64_t missing = 0, doubled = 0, lost = 0;
+    FILE *f = strcmp(how, "acked") ? NULL : open_marks();
     for (int64_t i = 0; i < count; i++) {
         missing += copies[i] == 0;
         doubled += copies[i] > 1;
+        lost += f && fgetc(f) == 1 && !copies[i];
     }
-    printf("records=%lld missing=%lld doubled=%lld\n", (long long)count, (long long)missing,
-           (long long)doubled);
-    return (missing && !most) || missing == count || doubled ? 1 : 0;
+    if (f)
+        fclose(f);
+    printf("records=%lld missing=%lld doubled=%lld lost=%lld\n", (long long)count,
+           (long long)missing, (long long)doubled, (long long)lost);
+    if (!strcmp(how, "once"))
+        lost = missing;
+    return lost || missing == count || doubled ? 1 : 0;
 }
 
 static struct ferry_consumer *open_consumer(const char *address, const char *topic,
@@ -165,7 +197,6 @@ static struct ferry_consumer *open_consumer(const char *address, const char *top
 static int check_main(int argc, char **argv)
 {
     int64_t count = atoll(argv[4]), last[KEYS];
-    bool most = argc > 5 && !strcmp(argv[5], "most");
     int *copies = calloc((size_t)count, sizeof *copies);
     int32_t partitions, ended = 0;
     struct ferry_message m[500];
@@ -196,7 +227,7 @@ static int check_main(int argc, char **argv)
         }
     }
     ferry_consumer_free(c);
-    int rc = judge(copies, count, most);
+    int rc = judge(copies, count, argc > 5 ? argv[5] : "once");
     free(copies);
     return rc;
 }
@@ -209,6 +240,6 @@ int main(int argc, char **argv)
         return check_main(argc, argv);
     fprintf(stderr, "usage: producer send ADDRESS TOPIC FIRST COUNT SECONDS [KEY=VALUE...] | check "
                     "ADDRESS TOPIC COUNT "
-                    "[once|most]\n");
+                    "[once|most|acked]\n");
     return 2;
 }

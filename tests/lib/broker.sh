@@ -9,7 +9,8 @@ broker_stop() {  # [SIGNAL]
     BROKER_PID=
 }
 broker_start() {
-    "$FERRY_BUILD/refbroker/refbroker" --data "$BROKER_DIR/data" --listen "${BROKER:-127.0.0.1:0}" "$@" >"$BROKER_DIR/ready" 2>>"$BROKER_DIR/log" &
+    : >"$BROKER_DIR/ready"  # what the last one said must not be taken for this one's
+    "$FERRY_BUILD/refbroker/refbroker" --data "$BROKER_DIR/data" --listen "${BROKER:-127.0.0.1:0}" "$@" >>"$BROKER_DIR/ready" 2>>"$BROKER_DIR/log" &
     BROKER_PID=$!
     broker_tries=0
     until grep -q '^refbroker: ready on ' "$BROKER_DIR/ready"; do
