@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "client/settings.h"
 #include "drive/slurp.h"
+#include "ferry/hooks.h"
 
 enum { FILE_LIMIT = 1 << 20 }; /* a properties file of more is not one */
 
@@ -39,6 +40,19 @@ int32_t ferry_config_set_topic(struct ferry_config *config, const char *topic, c
         return ferry_fail(err, FERRY_E_INVALID,
                           "a setting of a topic needs the topic's name, a key and a value");
     return ferry_settings_set_topic(config, topic, key, value, err);
+}
+
+int32_t ferry_config_set_hooks(struct ferry_config *config, const struct ferry_hooks *hooks,
+                               struct ferry_error *err)
+{
+    ferry_error_clear(err);
+    if (hooks && hooks->size < offsetof(struct ferry_hooks, resolve))
+        return ferry_fail(err, FERRY_E_INVALID,
+                          "size=%u in the hooks: set it to sizeof(struct ferry_hooks)",
+                          (unsigned)hooks->size);
+    if (ferry_settings_set_hooks(config, hooks, hooks ? hooks->size : 0))
+        return ferry_fail(err, FERRY_E_NOMEM, "no memory for hooks");
+    return 0;
 }
 
 int32_t ferry_config_set_pair(struct ferry_config *config, const char *pair,

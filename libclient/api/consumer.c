@@ -60,7 +60,12 @@ static const struct ferry_consumer_host host = {collect};
 
 bool ferry_consumer_enter(struct ferry_consumer *c)
 {
-    return !atomic_load(&c->closing) && enter(c);
+    return (!atomic_load(&c->closing) || ferry_consumer_calls(c)) && enter(c);
+}
+
+bool ferry_consumer_enter_closing(struct ferry_consumer *c)
+{
+    return enter(c);
 }
 
 void ferry_consumer_leave(struct ferry_consumer *c)
@@ -83,9 +88,7 @@ static int start(struct ferry_consumer *c, const struct ferry_config *config,
     c->config = ferry_settings_freeze(config, err);
     if (!c->config || ferry_settings_check_consumer(c->config, err))
         return -1;
-    c->max_records = ferry_settings_was_set(c->config, "max.poll.records")
-                         ? c->config->settings.max_poll_records
-                         : INT32_MAX;
+    c->max_records = c->config->settings.max_poll_records;
     c->handle = ferry_handle_open(config, NULL, err);
     c->queue = c->handle ? ferry_queue_create(c->handle) : NULL;
     c->anchor = c->queue ? ferry_zalloc(sizeof *c->anchor) : NULL;
@@ -105,8 +108,10 @@ static int start(struct ferry_consumer *c, const struct ferry_config *config,
     c->app->core->queue = c->queue;
     c->app->shared->owner = c->anchor;
     c->app->shared->on_free = free_anchor;
-    ferry_queue_forward(c->handle->queue,
-                        c->queue); /* errors that no call reports come through poll too */
+    if (!ferry_handle_enter(c->handle)) { /* errors that no call reports come through poll too */
+        c->handle->errors = c->queue;
+        ferry_handle_leave(c->handle);
+    }
     atomic_store(&c->open, true);
     ferry_consumer_lock(c);
     ferry_consumer_unlock(c);
@@ -172,9 +177,6 @@ static int leave_group(struct ferry_consumer *c, int32_t timeout_ms)
                         : timeout_ms   ? (ferry_nsec)timeout_ms * FERRY_MS
                                        : 1;
         ferry_consumer_app_post(c->app, call);
-        if (c->kept)
-            ferry_consumer_app_answer(c->app, c->kept, NULL, NULL);
-        c->kept = NULL;
     }
     while (call && !done && status != FERRY_E_CLOSED) {
         ferry_consumer_unlock(c);
@@ -198,15 +200,15 @@ int32_t ferry_consumer_close(struct ferry_consumer *c, int32_t timeout_ms, struc
     ferry_error_clear(err);
     if (atomic_load(&c->closing) || !atomic_load(&c->open))
         return 0;
-    if (ferry_in_callback() || c->asked)
+    if (ferry_in_callback() || ferry_consumer_calls(c))
         return ferry_fail(err, FERRY_E_STATE, "a consumer cannot be closed from a callback");
     if (atomic_exchange(&c->closing, true))
         return 0;
     int status = leave_group(c, timeout_ms);
     shut(c, CLOSE_GRACE_MS);
     if (status == FERRY_E_TIMED_OUT)
-        return ferry_fail(err, status, "the group could not be left in order within %d ms",
-                          timeout_ms);
+        return ferry_fail(err, status, "the group could not be left in order within %d ms%s",
+                          timeout_ms, c->kept ? ": a rebalance was kept and is not answered" : "");
     return status ? ferry_fail(err, status, "closed, but the last commit failed: %s",
                                ferry_error_name(status))
                   : 0;
@@ -216,7 +218,7 @@ void ferry_consumer_free(struct ferry_consumer *c)
 {
     size_t at = 0;
     struct ferry_link *it;
-    if (!c)
+    if (!c || ferry_in_callback() || ferry_consumer_calls(c))
         return;
     ferry_consumer_close(c, 0, NULL);
     shut(c, 0);

@@ -44,8 +44,10 @@ struct ferry_consumer {
 void ferry_consumer_lock(struct ferry_consumer *);
 /* Gives the lock back, then posts what was collected. */
 void ferry_consumer_unlock(struct ferry_consumer *);
-/* True if the handle may be used until leave; false once the consumer is closing. */
+/* True if the handle may be used until leave; false once the consumer is closing, unless this is a callback of it. */
 bool ferry_consumer_enter(struct ferry_consumer *);
+/* The same, true while it is closing too: whoever answers a rebalance question then must be able to commit first. */
+bool ferry_consumer_enter_closing(struct ferry_consumer *);
 void ferry_consumer_leave(struct ferry_consumer *);
 
 /* consumer_poll.c: deals with a delivery of the main queue: takes records over, answers questions or has them answered,
@@ -53,5 +55,7 @@ void ferry_consumer_leave(struct ferry_consumer *);
    whose answer is awaited; true when this was it (then it is the caller's). */
 bool ferry_consumer_take_delivery(struct ferry_consumer *, struct ferry_delivery *,
                                   struct ferry_consumer_call *until);
+/* Whether this thread is inside a callback of this consumer. */
+bool ferry_consumer_calls(const struct ferry_consumer *);
 
 #endif

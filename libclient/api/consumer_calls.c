@@ -65,7 +65,7 @@ static int ask(struct ferry_consumer *c, enum ferry_consumer_call_kind kind,
     ferry_error_clear(err);
     if (ferry_in_callback())
         return ferry_fail(err, FERRY_E_STATE, "a callback must not wait");
-    if (!ferry_consumer_enter(c))
+    if (!ferry_consumer_enter_closing(c))
         return ferry_fail(err, FERRY_E_CLOSED, "the consumer is closed");
     ferry_consumer_lock(c);
     if (kind == FERRY_CALL_COMMIT && !list)
@@ -133,7 +133,7 @@ int32_t ferry_consumer_commit_async(struct ferry_consumer *c,
                                     struct ferry_error *err)
 {
     ferry_error_clear(err);
-    if (!ferry_consumer_enter(c))
+    if (!ferry_consumer_enter_closing(c))
         return ferry_fail(err, FERRY_E_CLOSED, "the consumer is closed");
     ferry_consumer_lock(c);
     if (!list)

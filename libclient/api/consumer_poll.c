@@ -13,14 +13,25 @@
 
 /* -- Deliveries ------------------------------------------------------------------------------------------- */
 
+/* The consumer of whose callback this thread is in the middle; NULL: of none. */
+static _Thread_local const struct ferry_consumer *calling;
+
+bool ferry_consumer_calls(const struct ferry_consumer *c)
+{
+    return calling == c;
+}
+
 static void ask(struct ferry_consumer *c, struct ferry_rebalance *r)
 {
     if (c->on_rebalance) {
         ferry_rebalance_callback call = c->on_rebalance;
         void *cookie = c->on_rebalance_cookie;
+        const struct ferry_consumer *outer = calling;
         c->asked = r;
         ferry_consumer_unlock(c);
+        calling = c;
         call(c, r, cookie);
+        calling = outer;
         ferry_consumer_lock(c);
         if (c->asked != r)
             return; /* answered or kept */
@@ -33,8 +44,11 @@ static void tell_result(struct ferry_consumer *c, struct ferry_consumer_call *ca
 {
     ferry_commit_callback function = (ferry_commit_callback)call->function;
     if (function) {
+        const struct ferry_consumer *outer = calling;
         ferry_consumer_unlock(c);
+        calling = c;
         function(c, call->status, call->list, call->cookie);
+        calling = outer;
         ferry_consumer_lock(c);
     }
     ferry_consumer_call_free(call);
@@ -54,9 +68,19 @@ static struct ferry_delivery *note_of_error(struct ferry_delivery *d)
 bool ferry_consumer_take_delivery(struct ferry_consumer *c, struct ferry_delivery *d,
                                   struct ferry_consumer_call *until)
 {
-    if (d->type == FERRY_DELIVERY_ERROR || d->type == FERRY_DELIVERY_LOG) {
-        if (!(d = note_of_error(d)))
-            return false;
+    switch (d->type) {
+    case FERRY_CONSUMER_FETCHED:
+    case FERRY_CONSUMER_NOTE:
+    case FERRY_CONSUMER_QUESTION:
+    case FERRY_CONSUMER_DONE:
+        break;
+    case FERRY_DELIVERY_ERROR:
+        if ((d = note_of_error(d)))
+            break;
+        return false;
+    default: /* of another queue that was forwarded here: nothing that poll could return */
+        ferry_delivery_free(d);
+        return false;
     }
     if (!(d = ferry_consumer_app_receive(c->app, d)))
         return false;
@@ -120,8 +144,9 @@ int32_t ferry_consumer_poll(struct ferry_consumer *c, struct ferry_message *out,
     if (!ferry_consumer_enter(c))
         return ferry_fail(err, FERRY_E_CLOSED, "the consumer is closed");
     int32_t n = FERRY_E_STATE;
+    ferry_error_clear(err);
     ferry_consumer_lock(c);
-    if (!c->polling) {
+    if (!c->polling && !ferry_consumer_calls(c)) {
         c->polling = true;
         c->waiters++;
         ferry_consumer_app_begin(c->app);
@@ -167,6 +192,10 @@ struct ferry_fetched *ferry_consumer_fetch(struct ferry_consumer *c, int32_t tim
     struct ferry_fetched *f = NULL;
     int status = 0;
     ferry_error_clear(err);
+    if (ferry_in_callback() || ferry_consumer_calls(c)) {
+        ferry_fail(err, FERRY_E_STATE, "records cannot be fetched inside a callback");
+        return NULL;
+    }
     if (!ferry_consumer_enter(c)) {
         ferry_fail(err, FERRY_E_CLOSED, "the consumer is closed");
         return NULL;

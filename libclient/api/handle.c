@@ -9,10 +9,35 @@
 
 #include <string.h>
 
+/* Statistics that nobody takes: so many of the newest are kept. */
+enum { STATISTICS_MAX = 16 };
+
+static bool is_statistics(const struct ferry_delivery *d, void *count)
+{
+    if (d->type == FERRY_DELIVERY_STATISTICS)
+        ++*(int *)count;
+    return false;
+}
+
+static bool is_too_old(const struct ferry_delivery *d, void *surplus)
+{
+    return d->type == FERRY_DELIVERY_STATISTICS && --*(int *)surplus >= 0;
+}
+
+static void make_room(struct ferry_queue *q)
+{
+    int count = 1 - STATISTICS_MAX;
+    ferry_queue_purge(q, is_statistics, &count);
+    if (count > 0)
+        ferry_queue_purge(q, is_too_old, &count);
+}
+
 static void deliver(void *cookie, void *delivery)
 {
     struct ferry_handle *h = cookie;
     struct ferry_delivery *d = delivery;
+    if (d->type == FERRY_DELIVERY_STATISTICS)
+        make_room(h->queue);
     ferry_queue_push(d->queue ? d->queue : h->queue, d);
 }
 

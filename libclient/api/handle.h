@@ -69,7 +69,8 @@ struct ferry_handle {
     bool (*finished)(const struct ferry_engine *); /* set under the seat while the engine closes */
     _Atomic bool has_finished;                     /* it said so */
     struct ferry_loop *loop;
-    struct ferry_queue *queue; /* deliveries that name no queue */
+    struct ferry_queue *queue;  /* deliveries that name no queue */
+    struct ferry_queue *errors; /* errors that no call reports; set under the seat. NULL: `queue` */
 
     _Atomic uint32_t seat;                /* 0 vacant, 1 taken, 2 taken and waited for */
     _Atomic(struct ferry_link *) mailbox; /* newest first, linked by `prev` */

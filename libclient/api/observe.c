@@ -231,7 +231,8 @@ static void note_error(void *cookie, const struct ferry_error *err)
     }
     if (o->handle->client && ferry_client_logs(o->handle->client, FERRY_LOG_ERROR, 0))
         log_line(o, FERRY_LOG_ERROR, 0, err->text);
-    if (atomic_load(&o->errors_waiting) >= ERRORS_MAX || !o->handle->queue)
+    struct ferry_queue *queue = o->handle->errors ? o->handle->errors : o->handle->queue;
+    if (atomic_load(&o->errors_waiting) >= ERRORS_MAX || !queue)
         return; /* nobody looks; the log has it */
     struct error *e = ferry_zalloc(sizeof *e);
     if (!e)
@@ -241,7 +242,7 @@ static void note_error(void *cookie, const struct ferry_error *err)
     e->error = *err;
     e->delivery = (struct ferry_delivery){.type = FERRY_DELIVERY_ERROR, .drop = drop_error};
     atomic_fetch_add(&o->errors_waiting, 1);
-    ferry_queue_push(o->handle->queue, &e->delivery);
+    ferry_queue_push(queue, &e->delivery);
 }
 
 int32_t ferry_delivery_error(const struct ferry_delivery *d, struct ferry_error *out)

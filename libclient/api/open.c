@@ -22,6 +22,8 @@ static int start(struct ferry_handle *h, const struct ferry_config *config,
         return FERRY_E_CONFIG;
     }
     const struct ferry_settings *s = h->client->settings;
+    if (!hooks)
+        hooks = h->client->config->hooks;
     /* With a thread of ours there may be a second one at times, for a resolver that blocks and for compression. */
     struct ferry_handle_config c = {.io_thread = s->io_thread,
                                     .pool_threads = s->io_thread,

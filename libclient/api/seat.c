@@ -393,8 +393,14 @@ static int wait_until(struct ferry_waiter *w, struct ferry_queue *queue, ferry_n
             ferry_queue_unjoin(w);
             ferry_queue_join(queue, w);
         }
-        if (over(w, &rc))
+        if (over(w, &rc)) {
+            /* Who cancels each of his own waits would otherwise never look. */
+            if (!looked && rc == FERRY_E_INTERRUPTED && take_role(h, DRIVER_APP)) {
+                atomic_store(&w->driving, true);
+                drive(h, 0, w);
+            }
             return rc;
+        }
         if (looked && deadline <= ferry_clock_now())
             return FERRY_E_TIMED_OUT;
         if (atomic_load(&w->driving) || take_role(h, DRIVER_APP)) {

@@ -383,6 +383,7 @@ static void on_question(void *cookie, enum ferry_rebalance_kind kind, bool incre
     r->delivery.type = FERRY_CONSUMER_QUESTION;
     r->delivery.weight = 1;
     r->delivery.drop = drop_question;
+    core->rebalances++;
     r->number = core->question = ++core->last_question;
     r->kind = kind;
     r->incremental = incremental;
@@ -505,8 +506,11 @@ void ferry_consumer_attach_run(struct ferry_client *client, struct ferry_command
                            err.text);
         return;
     }
-    core->observer = (struct ferry_observer){
-        .cookie = core, .on_topic = on_topic, .on_broker_up = on_broker_up, .on_close = on_close};
+    core->observer = (struct ferry_observer){.cookie = core,
+                                             .on_topic = on_topic,
+                                             .on_broker_up = on_broker_up,
+                                             .on_statistics = ferry_consumer_on_statistics,
+                                             .on_close = on_close};
     ferry_client_observe(client, &core->observer);
 }
 
@@ -528,6 +532,7 @@ void ferry_consumer_core_free(struct ferry_consumer_core *core)
         return;
     FERRY_CHECK(!core->client || core->closed || core->failed);
     ferry_free(core->parts);
+    ferry_consumer_measures_free(core);
     ferry_consumer_shared_unref(core->shared);
     ferry_free(core);
 }

@@ -26,6 +26,7 @@
 #include "client/fetcher.h"
 #include "client/group.h"
 #include "client/offsets.h"
+#include "client/window.h"
 #include "ferry/consumer.h"
 
 #include <stdatomic.h>
@@ -81,8 +82,10 @@ struct ferry_consumer_part {
 
     /* Core half. */
     struct ferry_fetcher_part fetch;
-    bool in_core;      /* it is in core->parts */
-    int64_t committed; /* last known; FERRY_OFFSET_NONE */
+    bool in_core;            /* it is in core->parts */
+    int64_t committed;       /* last known; FERRY_OFFSET_NONE */
+    uint64_t records, bytes; /* fetched: what batches say, and as compressed */
+    struct ferry_window fetch_records, fetch_bytes; /* of one answer; filled with statistics on */
 };
 
 /* NULL without memory. `topic` is copied into shared->topics at first use. */
@@ -224,6 +227,10 @@ struct ferry_consumer_core {
     struct ferry_consumer_call
         *leaving;   /* CLOSE, or SUBSCRIBE to nothing, while the group is being left */
     int32_t failed; /* code with which everything is answered: no memory at attach */
+    /* For statistics. */
+    uint64_t records, bytes, answers; /* fetched; answers: those with records */
+    uint64_t rebalances, commit_count, commit_failures;
+    struct ferry_window fetch_us, commit_us;
 };
 
 /* Both made by the app half, which attaches with the command and frees the core when the client is gone. */
@@ -270,6 +277,16 @@ void ferry_consumer_on_left(struct ferry_consumer_core *);
 void ferry_consumer_drop_all(struct ferry_consumer_core *);
 /* Tells the application of what is about no partition. */
 void ferry_consumer_tell(struct ferry_consumer_core *, int32_t code, const char *text);
+/* consumer_statistics.c: the consumer's part of the statistics, and what it is made of. */
+void ferry_consumer_on_statistics(struct ferry_client *, struct ferry_observer *,
+                                  struct ferry_text *out);
+/* Records of a partition came. */
+void ferry_consumer_measure_fetched(struct ferry_consumer_core *, struct ferry_consumer_part *,
+                                    uint64_t records, size_t bytes);
+/* An answer with records, or to a commit, so long after it was asked for. */
+void ferry_consumer_measure_answer(struct ferry_consumer_core *, ferry_nsec took);
+void ferry_consumer_measure_commit(struct ferry_consumer_core *, ferry_nsec took, int32_t status);
+void ferry_consumer_measures_free(struct ferry_consumer_core *);
 /* ferry_client_deliver, to the consumer's queue if it names none. */
 void ferry_consumer_deliver(struct ferry_consumer_core *, struct ferry_delivery *);
 

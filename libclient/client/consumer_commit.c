@@ -15,7 +15,7 @@ struct commit {
     struct ferry_consumer_core *core;
     struct ferry_offsets_job *job; /* NULL while it waits */
     struct ferry_partition_list *list;
-    ferry_nsec deadline;
+    ferry_nsec deadline, asked_at;
     void (*done)(struct ferry_consumer_core *, void *cookie, int32_t status, const char *text);
     void *cookie;
 };
@@ -50,6 +50,7 @@ static void on_committed(void *cookie, int32_t status, const char *text)
 {
     struct commit *c = cookie;
     struct ferry_consumer_core *core = c->core;
+    ferry_consumer_measure_commit(core, core->client->now - c->asked_at, status);
     for (size_t i = 0; i < c->list->count; i++) {
         struct ferry_consumer_part *part =
             c->list->items[i].error ? NULL : find(core, &c->list->items[i]);
@@ -97,6 +98,7 @@ int ferry_consumer_commit_list(struct ferry_consumer_core *core, struct ferry_pa
     c->core = core;
     c->list = list;
     c->deadline = deadline;
+    c->asked_at = core->client->now;
     c->done = done;
     c->cookie = cookie;
     bool idle = !first(core);
@@ -166,6 +168,12 @@ static void on_auto_done(struct ferry_consumer_core *core, void *cookie, int32_t
                          "auto commit of group %s: %s", core->client->settings->group_id, text);
 }
 
+/* 0 is as often as makes sense, not without a pause. */
+static ferry_nsec auto_commit_interval(const struct ferry_settings *s)
+{
+    return (s->auto_commit_interval_ms > 0 ? s->auto_commit_interval_ms : 1) * FERRY_MS;
+}
+
 static void on_auto_commit(struct ferry_timer *t, void *context)
 {
     struct ferry_consumer_core *core = FERRY_CONTAINER(t, struct ferry_consumer_core, auto_commit);
@@ -174,8 +182,7 @@ static void on_auto_commit(struct ferry_timer *t, void *context)
     (void)context;
     if (core->part_count == 0)
         return;
-    ferry_client_timer(core->client, t,
-                       core->client->now + (ferry_nsec)s->auto_commit_interval_ms * FERRY_MS);
+    ferry_client_timer(core->client, t, core->client->now + auto_commit_interval(s));
     if (first(core) || (core->subscribed && !ferry_group_is_member(core->group)))
         return;
     struct ferry_partition_list *list = ferry_consumer_stored(core, NULL, &rc);
@@ -192,5 +199,5 @@ void ferry_consumer_auto_commit_start(struct ferry_consumer_core *core)
     if (s->group_id && s->enable_auto_commit && core->part_count &&
         !ferry_timer_armed(&core->auto_commit))
         ferry_client_timer(core->client, &core->auto_commit,
-                           core->client->now + (ferry_nsec)s->auto_commit_interval_ms * FERRY_MS);
+                           core->client->now + auto_commit_interval(s));
 }

@@ -83,6 +83,8 @@ void ferry_consumer_part_unref(struct ferry_consumer_part *part)
 {
     if (!part || atomic_fetch_sub_explicit(&part->refs, 1, memory_order_acq_rel) > 1)
         return;
+    ferry_window_free(&part->fetch_records);
+    ferry_window_free(&part->fetch_bytes);
     ferry_consumer_shared_unref(part->shared);
     ferry_free(part);
 }

@@ -12,9 +12,9 @@
  * Invariants:
  *  1. A partition is in at most one Fetch in flight, and its answer counts only if its epoch is
  * still the one asked with.
- *  2. Bytes queued for the application: less than ferry.queued.max.bytes before a Fetch is sent,
- * and per partition less than ferry.queued.partition.bytes; so memory is bounded by that plus one
- * answer per broker.
+ *  2. Bytes held by the application or queued for it: less than ferry.queued.max.bytes before a
+ * Fetch is sent, and per partition less queued than the last Fetch asked for; so memory is bounded
+ * by that plus one answer per broker.
  *  3. What a session's broker believes is what struct fetcher_node says; any doubt resets the
  * session.
  */

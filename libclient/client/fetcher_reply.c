@@ -92,6 +92,7 @@ static void deliver(struct answer *a, struct ferry_consumer_part *part,
     part->fetch.largest = x->largest < INT32_MAX / 4 ? (int32_t)x->largest : INT32_MAX / 4;
     part->fetch.starved = false;
     a->records++;
+    ferry_consumer_measure_fetched(a->fetcher->core, part, x->records, x->len);
     ferry_consumer_deliver(a->fetcher->core, &b->delivery);
 }
 
@@ -269,7 +270,9 @@ static void take_parts(struct answer *a)
 static void had_records(struct answer *a)
 {
     struct ferry_link *it, *tmp;
-    ferry_fetcher_answered(a->node, a->fetcher->client->now - a->reply->sent_at, a->records);
+    ferry_nsec took = a->fetcher->client->now - a->reply->sent_at;
+    ferry_consumer_measure_answer(a->fetcher->core, took);
+    ferry_fetcher_answered(a->node, took, a->records);
     FERRY_LIST_EACH(it, tmp, &a->node->parts)
     {
         struct ferry_consumer_part *part =

@@ -55,6 +55,8 @@ void ferry_group_polled(struct ferry_group *);
 /* A commit was refused with this code: fenced, rebalance under way. */
 void ferry_group_refused(struct ferry_group *, int16_t code);
 struct ferry_group_identity ferry_group_identity(const struct ferry_group *);
+/* A word for where it stands: "stable", "joining" ... Static memory. */
+const char *ferry_group_state_name(const struct ferry_group *);
 /* True while it has a generation: commits are accepted. */
 bool ferry_group_is_member(const struct ferry_group *);
 

@@ -52,6 +52,11 @@ static const unsigned moves[GROUP_STATES] = {
 static const char *const names[GROUP_STATES] = {
     "out", "waiting", "joining", "assigning", "syncing", "stable", "leaving", "stalled", "failed"};
 
+const char *ferry_group_state_name(const struct ferry_group *g)
+{
+    return names[g->state];
+}
+
 void ferry_group_move(struct ferry_group *g, enum ferry_group_state to)
 {
     if (g->state == to)
@@ -334,7 +339,8 @@ void ferry_group_drop_member_id(struct ferry_group *g)
 {
     char *old = g->member_id;
     g->member_id = NULL;
-    if (!ferry_request_active(&g->join) && !ferry_request_active(&g->beat) && !ferry_request_active(&g->leave)) {
+    if (!ferry_request_active(&g->join) && !ferry_request_active(&g->beat) &&
+        !ferry_request_active(&g->leave)) {
         free_retired(g);
         ferry_free(old);
     } else if (old && !FERRY_GROW(g->retired, g->retired_cap, g->retired_count + 1)) {

@@ -151,8 +151,11 @@ static const struct ferry_option rows[] = {
               "How often a member says that it is alive; less than session.timeout.ms."),
     ROW_INT32("max.poll.interval.ms", max_poll_interval_ms, 1, INT32_MAX, "300000", "ms",
               "An application that does not poll for this long leaves the group."),
-    ROW_INT32("max.poll.records", max_poll_records, 1, INT32_MAX, "500", NULL,
-              "The most records that one poll of the record API returns."),
+    ROW_INT32(
+        "max.poll.records", max_poll_records, 1, INT32_MAX, "2147483647", NULL,
+        "The most records that one poll returns, whatever the caller has room for. (Kafka's own "
+        "client has 500; "
+        "here the caller says how many it wants, and this is a bound above that.)"),
     ROW_BOOL("enable.auto.commit", enable_auto_commit, "true",
              "Whether consumed positions are committed in the background."),
     ROW_INT32("auto.commit.interval.ms", auto_commit_interval_ms, 0, INT32_MAX, "5000", "ms",
@@ -182,12 +185,10 @@ static const struct ferry_option rows[] = {
     ROW_BOOL("allow.auto.create.topics", allow_auto_create_topics, "true",
              "Whether asking for an unknown topic may make the broker create it. Producers always "
              "allow it."),
-    ROW_BOOL("exclude.internal.topics", exclude_internal_topics, "true",
-             "Whether a subscription by pattern leaves internal topics out."),
     ROW_BOOL("ferry.partition.eof", partition_eof, "false",
              "Whether reaching the end of a partition is an event."),
     ROW_INT64(
-        "ferry.queued.max.bytes", queued_max_bytes, 0, INT64_MAX, "67108864", "bytes",
+        "ferry.queued.max.bytes", queued_max_bytes, 1, INT64_MAX, "67108864", "bytes",
         "Fetched bytes that may wait to be consumed; a fetch is sent only while there are less."),
 
     /* -- topic: these may be set for one topic -- */

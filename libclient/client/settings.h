@@ -129,7 +129,6 @@ struct ferry_settings {
     bool check_crcs;
     int32_t isolation_level; /* 0 read_uncommitted, 1 read_committed: as on the wire */
     bool allow_auto_create_topics;
-    bool exclude_internal_topics;
     bool partition_eof;
     int64_t queued_max_bytes;
     /* the default of every topic */
@@ -143,6 +142,9 @@ struct ferry_config {
     uint64_t set[FERRY_SETTINGS_SET_WORDS];
     struct ferry_map topics; /* name -> struct ferry_config: only its topic rows count */
     bool frozen;
+    void *
+        hooks; /* a copy of the application's struct ferry_hooks, which only a driver knows; NULL: none */
+    size_t hooks_size;
 };
 
 /* The table, of struct ferry_settings; its rows from ferry_settings_first_topic_row on may be set
@@ -158,6 +160,9 @@ int ferry_settings_set(struct ferry_config *, const char *key, const char *value
                        struct ferry_error *err);
 int ferry_settings_set_topic(struct ferry_config *, const char *topic, const char *key,
                              const char *value, struct ferry_error *err);
+
+/* Puts a copy of `size` bytes in place of the hooks; NULL: none. 0 or FERRY_E_NOMEM. */
+int ferry_settings_set_hooks(struct ferry_config *, const void *hooks, size_t size);
 
 /* Checks the whole and copies it deeply, with dependent defaults resolved. NULL with err filled. */
 struct ferry_config *ferry_settings_freeze(const struct ferry_config *, struct ferry_error *err);

@@ -4,6 +4,7 @@
 #include "client/settings.h"
 
 #include "base/mem.h"
+#include "record/compress.h"
 
 #include <inttypes.h>
 
@@ -46,7 +47,21 @@ void ferry_settings_free(struct ferry_config *c)
         ferry_settings_free(e->value);
     ferry_map_free(&c->topics);
     ferry_options_free(&ferry_settings_table, &c->settings);
+    ferry_free(c->hooks);
     ferry_free(c);
+}
+
+int ferry_settings_set_hooks(struct ferry_config *c, const void *hooks, size_t size)
+{
+    void *copy = hooks ? ferry_alloc(size) : NULL;
+    if (hooks && !copy)
+        return FERRY_E_NOMEM;
+    if (hooks)
+        memcpy(copy, hooks, size);
+    ferry_free(c->hooks);
+    c->hooks = copy;
+    c->hooks_size = hooks ? size : 0;
+    return FERRY_OK;
 }
 
 struct ferry_config *ferry_settings_copy(const struct ferry_config *from)
@@ -55,7 +70,8 @@ struct ferry_config *ferry_settings_copy(const struct ferry_config *from)
     if (!c)
         return NULL;
     memcpy(c->set, from->set, sizeof c->set);
-    if (ferry_options_copy(&ferry_settings_table, &c->settings, &from->settings))
+    if (ferry_options_copy(&ferry_settings_table, &c->settings, &from->settings) ||
+        ferry_settings_set_hooks(c, from->hooks, from->hooks_size))
         goto fail;
     size_t at = 0;
     for (struct ferry_map_entry *e; (e = ferry_map_next(&from->topics, &at));) {
@@ -155,6 +171,32 @@ static int read_debug(struct ferry_settings *s, struct ferry_error *err)
     return 0;
 }
 
+/* topic "": the default of all. */
+static int check_codec(const struct ferry_topic_settings *t, const char *topic,
+                       struct ferry_error *err)
+{
+    struct ferry_error why;
+    if (!ferry_codec_available(t->compression_type, &why))
+        return 0;
+    return ferry_fail(err, FERRY_E_UNSUPPORTED, "compression.type=%s%s%.250s: %.200s",
+                      ferry_codec_name(t->compression_type), *topic ? " of topic " : "", topic,
+                      why.text);
+}
+
+static int check_codecs(const struct ferry_config *c, struct ferry_error *err)
+{
+    int code = check_codec(&c->settings.topic, "", err);
+    size_t at = 0;
+    for (struct ferry_map_entry *e; !code && (e = ferry_map_next(&c->topics, &at));) {
+        char name[250];
+        size_t len = e->key.len < sizeof name ? e->key.len : sizeof name - 1;
+        memcpy(name, e->key.data, len);
+        name[len] = 0;
+        code = check_codec(&((struct ferry_config *)e->value)->settings.topic, name, err);
+    }
+    return code;
+}
+
 /* What no one setting shows and holds of every handle. */
 static int check_whole(const struct ferry_config *c, struct ferry_error *err)
 {
@@ -171,6 +213,8 @@ static int check_whole(const struct ferry_config *c, struct ferry_error *err)
                           "reconnect.backoff.max.ms=%" PRId64
                           " is less than reconnect.backoff.ms=%" PRId64,
                           s->reconnect_backoff_max_ms, s->reconnect_backoff_ms);
+    if (check_codecs(c, err))
+        return FERRY_E_UNSUPPORTED;
     if (s->retry_backoff_max_ms < s->retry_backoff_ms &&
         ferry_settings_was_set(c, "retry.backoff.max.ms"))
         return ferry_fail(err, FERRY_E_CONFIG,

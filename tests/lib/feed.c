@@ -55,6 +55,8 @@ static void append(struct feed *f, int t, int p, int count, int codec, int64_t p
     struct ferry_slab *packed = NULL;
     if (!batch)
         abort();
+    if (ferry_codec_available(codec, NULL))
+        codec = FERRY_CODEC_NONE;
     for (int i = 0; i < count; i++) {
         char value[32];
         int n = snprintf(value, sizeof value, "v%lld", (long long)(log->end + i));

@@ -90,7 +90,7 @@ struct feed {
 /* Topic "t" with `partitions`, empty. settings as for puppet_init. */
 void feed_init(struct feed *, const char *settings, int32_t partitions);
 void feed_end(struct feed *);
-/* Appends one batch of `count` records whose values are "v<offset>". codec: enum ferry_codec. */
+/* Appends one batch of `count` records whose values are "v<offset>". codec: enum ferry_codec; none where this build lacks it. */
 void feed_append(struct feed *, int topic, int partition, int count, int codec);
 /* The same as part of a producer's transaction, and its marker. */
 void feed_append_txn(struct feed *, int topic, int partition, int count, int64_t producer_id);

@@ -2,7 +2,7 @@
 # budget: 20
 # quick: yes
 status=0
-for rule in layers purity length symbols man; do
+for rule in layers purity length symbols settings headers man; do
     sh "$FERRY_TOP/tests/lint/$rule.sh" || status=1
 done
 exit $status

@@ -15,3 +15,8 @@ tests_unit_test_group_LDADD = libfeed.la libpuppet.la libtap.la libclientcore.la
 check_PROGRAMS += tests/unit/test_consumer
 tests_unit_test_consumer_SOURCES = tests/unit/test_consumer.c
 tests_unit_test_consumer_LDADD = libfeed.la libpuppet.la libtap.la libclientcore.la libcommon.la
+
+# The public API, with threads, on a broker in the same process.
+check_PROGRAMS += tests/unit/test_api_consumer
+tests_unit_test_api_consumer_SOURCES = tests/unit/test_api_consumer.c tests/lib/inner.c tests/lib/inner.h
+tests_unit_test_api_consumer_LDADD = libtap.la librefbroker.la libclientcore.la libcommon.la

@@ -274,8 +274,9 @@ struct ferry_slab *bench_batch(const struct batch_spec *s)
     FERRY_CHECK(slab && codecs);
     slab->len = FERRY_BATCH_HEADER;
     struct ferry_bytes whole = {scratch, (size_t)(at - scratch)};
-    FERRY_CHECK(
-        ferry_compress(codecs, s->codec, FERRY_CODEC_LEVEL_DEFAULT, &whole, 1, &slab, NULL) == 0);
+    int codec = ferry_codec_available(s->codec, NULL) ? FERRY_CODEC_NONE : s->codec;
+    FERRY_CHECK(ferry_compress(codecs, codec, FERRY_CODEC_LEVEL_DEFAULT, &whole, 1, &slab, NULL) ==
+                0);
     ferry_codecs_free(codecs);
     bool idempotent = s->producer_id > 0;
     struct ferry_build_header h = {.base_offset = s->base_offset,
@@ -286,7 +287,7 @@ struct ferry_slab *bench_batch(const struct batch_spec *s)
                                    .last_offset_delta = s->count - 1,
                                    .base_sequence = idempotent ? s->sequence : -1,
                                    .count = s->count,
-                                   .attributes = (uint16_t)s->codec,
+                                   .attributes = (uint16_t)codec,
                                    .producer_epoch = idempotent ? s->producer_epoch : -1};
     ferry_build_header(slab->data, &h, slab->len);
     ferry_build_crc(slab->data, slab->len);

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "client/settings.h"
 #include "drive/slurp.h"
+#include "record/compress.h"
 #include "tests/lib/tap.h"
 
 #include <stdio.h>
@@ -59,12 +60,47 @@ static void names_what_is_wrong(void)
     ferry_config_free(c);
 }
 
+/* Of every row: a misspelt key names the right one, a value out of range names key, value and range. */
+static void names_what_is_wrong_of_every_row(void)
+{
+    struct ferry_config *c = ferry_config_new();
+    for (size_t i = 0; i < ferry_settings_table.count; i++) {
+        const struct ferry_option *o = &ferry_settings_table.rows[i];
+        struct ferry_error err = {0};
+        char wrong[100], range[3][64];
+        snprintf(wrong, sizeof wrong, "%.*sx", (int)strlen(o->name) - 1, o->name);
+        CHECK_INT(ferry_config_set(c, wrong, "1", &err), FERRY_E_CONFIG);
+        CHECK(strstr(err.text, wrong) && strstr(err.text, o->name));
+        if (o->type == FERRY_OPT_STRING)
+            continue;
+        bool number = o->type == FERRY_OPT_INT32 || o->type == FERRY_OPT_INT64;
+        snprintf(range[0], sizeof range[0], "%s=%s", o->name,
+                 number ? "99999999999999999999" : "perhaps");
+        snprintf(range[1], sizeof range[1], "%lld", (long long)o->low);
+        snprintf(range[2], sizeof range[2], "%lld", (long long)o->high);
+        CHECK_INT(ferry_config_set(c, o->name, strchr(range[0], '=') + 1, &err), FERRY_E_CONFIG);
+        CHECK(strstr(err.text, range[0]));
+        CHECK(!number || (strstr(err.text, range[1]) && strstr(err.text, range[2])));
+        CHECK(o->type != FERRY_OPT_BOOL || (strstr(err.text, "true") && strstr(err.text, "false")));
+        for (const char *p = o->choices; p && *p; p += strcspn(p, " "), p += strspn(p, " ")) {
+            snprintf(wrong, sizeof wrong, "%.*s", (int)strcspn(p, "="), p);
+            CHECK(strstr(err.text, wrong));
+        }
+        if (number && o->low > INT32_MIN) {
+            snprintf(wrong, sizeof wrong, "%lld", (long long)o->low - 1);
+            CHECK_INT(ferry_config_set(c, o->name, wrong, &err), FERRY_E_CONFIG);
+            CHECK(strstr(err.text, wrong) && strstr(err.text, range[1]));
+        }
+    }
+    ferry_config_free(c);
+}
+
 static void overrides_by_topic(void)
 {
     struct ferry_config *c = ferry_config_new();
     CHECK_INT(ferry_config_set_topic(c, "a", "acks", "1", NULL), 0);
     CHECK_INT(ferry_config_set_topic(c, "a", "partitioner", "fnv1a", NULL), 0);
-    CHECK_INT(ferry_config_set(c, "compression.type", "lz4", NULL),
+    CHECK_INT(ferry_config_set(c, "auto.offset.reset", "earliest", NULL),
               0); /* after the override, still its default */
     CHECK_INT(ferry_config_set(c, "acks", "0", NULL), 0);
     struct ferry_config *f = ferry_settings_freeze(c, NULL);
@@ -72,7 +108,7 @@ static void overrides_by_topic(void)
                                       *b = ferry_settings_topic(f, FERRY_STR("b"));
     CHECK_INT(a->acks, FERRY_ACKS_LEADER);
     CHECK_INT(a->partitioner, FERRY_PARTITIONER_FNV1A);
-    CHECK_INT(a->compression_type, FERRY_USE_LZ4);
+    CHECK_INT(a->auto_offset_reset, FERRY_RESET_EARLIEST);
     CHECK_INT(b->acks, FERRY_ACKS_NONE);
     CHECK_INT(b->partitioner, FERRY_PARTITIONER_DEFAULT);
     ferry_settings_free(f);
@@ -131,6 +167,29 @@ static void checks_the_whole(void)
     ferry_config_free(c);
 }
 
+/* A codec that the build lacks is refused when a client is made, for all topics or for one. */
+static void knows_the_codecs_of_the_build(void)
+{
+    static const char *const names[] = {"none", "gzip", "snappy", "lz4", "zstd"};
+    for (int codec = 0; codec <= 4; codec++)
+        for (int topic = 0; topic < 2; topic++) {
+            struct ferry_error err = {0};
+            struct ferry_config *c = ferry_settings_new();
+            CHECK_INT(topic ? ferry_settings_set_topic(c, "orders", "compression.type",
+                                                       names[codec], &err)
+                            : ferry_settings_set(c, "compression.type", names[codec], &err),
+                      0);
+            struct ferry_config *frozen = ferry_settings_freeze(c, &err);
+            CHECK_INT(frozen != NULL, !ferry_codec_available(codec, NULL));
+            if (!frozen)
+                CHECK(err.code == FERRY_E_UNSUPPORTED && strstr(err.text, "compression.type") &&
+                      strstr(err.text, names[codec]) && strstr(err.text, "--without-") &&
+                      (!topic || strstr(err.text, "orders")));
+            ferry_settings_free(frozen);
+            ferry_settings_free(c);
+        }
+}
+
 static void reads_properties(void)
 {
     static const char text[] = "# a comment\n"
@@ -177,7 +236,8 @@ static void reads_a_file(void)
 static void survives_lost_memory(void)
 {
     int failures = 0, last = 0;
-    for (uint64_t n = 1; n <= 400; n++) { /* more than there are allocations; a failed one may be harmless */
+    for (uint64_t n = 1; n <= 400;
+         n++) { /* more than there are allocations; a failed one may be harmless */
         struct ferry_error err = {0};
         ferry_mem_fail_after(n);
         struct ferry_config *c = ferry_config_new(), *f = NULL;
@@ -216,9 +276,11 @@ int main(void)
 {
     TAP_RUN(sets_and_gets);
     TAP_RUN(names_what_is_wrong);
+    TAP_RUN(names_what_is_wrong_of_every_row);
     TAP_RUN(overrides_by_topic);
     TAP_RUN(resolves_idempotence);
     TAP_RUN(checks_the_whole);
+    TAP_RUN(knows_the_codecs_of_the_build);
     TAP_RUN(reads_properties);
     TAP_RUN(reads_a_file);
     TAP_RUN(survives_lost_memory);

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "client/fetcher_buffer.h"
 #include "ferry/kafka_errors.h"
+#include "record/build.h"
 #include "record/compress.h"
 #include "tests/lib/feed.h"
 #include "tests/lib/tap.h"
@@ -607,6 +608,10 @@ static void a_buffer_outlives_its_consumer(void)
 
 static void a_bomb_is_an_error(void)
 {
+    if (ferry_codec_available(FERRY_CODEC_ZSTD, NULL)) {
+        tap_skip("this build has no zstd");
+        return;
+    }
     struct ferry_consumer_note *note;
     struct ferry_error err = {0};
     struct ferry_message m[16];
@@ -624,6 +629,30 @@ static void a_bomb_is_an_error(void)
     CHECK_INT(ferry_fetcher_buffer_next(b, m, 16, &err), 0);
     CHECK_INT(b->next, 1000);
     ferry_consumer_app_release(f.app, b);
+    feed_end(&f);
+}
+
+/* One that this build lacks, or (where it has them all) one that nobody knows: an error that names it and where it is. */
+static void a_codec_that_is_missing_is_named(void)
+{
+    int codec = 1;
+    char where[64];
+    while (codec < 7 && !ferry_codec_available(codec, NULL))
+        codec++;
+    feed_init(&f, NULL, 1);
+    feed_append(&f, 0, 0, 10, 0);
+    struct feed_log *log = &f.logs[0][0];
+    log->bytes[22] = (uint8_t)codec; /* the attributes' low byte */
+    ferry_build_crc(log->bytes, log->len);
+    feed_append(&f, 0, 0, 10, 0);
+    feed_assign(&f, "t:0@0");
+    CHECK_INT(feed_poll(&f), 1);
+    CHECK(f.got[0].error == FERRY_E_UNSUPPORTED || f.got[0].error == FERRY_E_CODEC ||
+          f.got[0].error == FERRY_E_INVALID);
+    snprintf(where, sizeof where, codec <= 4 ? "%s" : "codec %.0s%d", ferry_codec_name(codec),
+             codec);
+    printf("# %s\n", f.got[0].value);
+    CHECK(strstr(f.got[0].value, where));
     feed_end(&f);
 }
 
@@ -679,6 +708,7 @@ int main(void)
     TAP_RUN(what_a_buffer_did_not_give_can_be_returned);
     TAP_RUN(a_buffer_outlives_its_consumer);
     TAP_RUN(a_bomb_is_an_error);
+    TAP_RUN(a_codec_that_is_missing_is_named);
     TAP_RUN(asks_for_what_the_cache_holds);
     return tap_done();
 }

@@ -166,6 +166,7 @@ FERRY_API struct ferry_admin *ferry_admin_new(int32_t kind);
 FERRY_API void ferry_admin_free(struct ferry_admin *call);
 /** enum ferry_admin_flag; replaces what was set. */
 FERRY_API int32_t ferry_admin_set_flags(struct ferry_admin *call, uint32_t flags);
+/** The group that LIST_GROUP_OFFSETS and its like are about; replaces what was set. */
 FERRY_API int32_t ferry_admin_set_group(struct ferry_admin *call, const char *group);
 /** A topic's or a group's name. */
 FERRY_API int32_t ferry_admin_add_name(struct ferry_admin *call, const char *name);
@@ -181,6 +182,7 @@ FERRY_API int32_t ferry_admin_add_resource(struct ferry_admin *call, int32_t typ
 /** To the topic or resource added last. op: enum ferry_admin_config_op, used by ALTER_CONFIGS only. */
 FERRY_API int32_t ferry_admin_add_config(struct ferry_admin *call, const char *key,
                                          const char *value, int32_t op);
+/** A partition, with an offset or a time where the kind wants one (else it is ignored). */
 FERRY_API int32_t ferry_admin_add_partition(struct ferry_admin *call, const char *topic,
                                             int32_t partition, int64_t offset);
 /** LIST_GROUPS: field FERRY_FIELD_STATE or FERRY_FIELD_VALUE_TYPE, and a value to be listed; several are "or". */
@@ -217,22 +219,31 @@ FERRY_API int32_t ferry_admin_result(const struct ferry_admin *call, struct ferr
 
 /* -- Reading ---------------------------------------------------------------------------------------------- */
 
+/** How many items the answer has; 0 while the call is not done. */
 FERRY_API int32_t ferry_admin_count(const struct ferry_admin *call);
-/** NULL past the end. */
+/** Item number `index`; NULL past the end. */
 FERRY_API const struct ferry_admin_item *ferry_admin_item(const struct ferry_admin *call,
                                                           int32_t index);
 /** How many items have an error. */
 FERRY_API int32_t ferry_admin_error_count(const struct ferry_admin *call);
 
-/** The fields. What is not set gives `otherwise`, NULL, or 0. item NULL is fine. Texts end in NUL. */
+/* The fields (enum ferry_admin_field). item NULL is fine, and a field that is not set, or of another type, too. What is
+   returned lives as long as the call. */
+
+/** A number; `otherwise` where it is not set. */
 FERRY_API int64_t ferry_admin_int(const struct ferry_admin_item *item, int32_t field,
                                   int64_t otherwise);
+/** A text, NUL-terminated; NULL where it is not set. */
 FERRY_API const char *ferry_admin_text(const struct ferry_admin_item *item, int32_t field);
+/** Bytes, how many in *length; NULL and 0 where they are not set. */
 FERRY_API const void *ferry_admin_bytes(const struct ferry_admin_item *item, int32_t field,
                                         int32_t *length);
+/** Numbers, how many in *count; NULL and 0 where they are not set. */
 FERRY_API const int32_t *ferry_admin_numbers(const struct ferry_admin_item *item, int32_t field,
                                              int32_t *count);
+/** How many items a list has; 0 where it is not set. */
 FERRY_API int32_t ferry_admin_list_count(const struct ferry_admin_item *item, int32_t field);
+/** Item number `index` of a list; NULL past the end. */
 FERRY_API const struct ferry_admin_item *ferry_admin_list_item(const struct ferry_admin_item *item,
                                                                int32_t field, int32_t index);
 

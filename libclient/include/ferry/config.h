@@ -18,6 +18,7 @@ extern "C" {
 
 /** A set of settings; opaque. */
 struct ferry_config;
+struct ferry_hooks;
 
 /** A configuration in which every key has its default. NULL without memory. */
 FERRY_API struct ferry_config *ferry_config_new(void);
@@ -42,6 +43,11 @@ FERRY_API int32_t ferry_config_set(struct ferry_config *config, const char *key,
 FERRY_API int32_t ferry_config_set_topic(struct ferry_config *config, const char *topic,
                                          const char *key, const char *value,
                                          struct ferry_error *err);
+
+/** Has every handle made with this configuration (producers, consumers and ferry_open) call these functions of the application's;
+ * copied; NULL: none. FERRY_E_INVALID if their `size` cannot be right, FERRY_E_NOMEM. See <ferry/hooks.h>. */
+FERRY_API int32_t ferry_config_set_hooks(struct ferry_config *config,
+                                         const struct ferry_hooks *hooks, struct ferry_error *err);
 
 /** Sets from one "key=value" text, as tools take with -X. */
 FERRY_API int32_t ferry_config_set_pair(struct ferry_config *config, const char *pair,
@@ -71,11 +77,13 @@ FERRY_API int32_t ferry_config_get(const struct ferry_config *config, const char
  * request.timeout.ms. */
 FERRY_API int32_t ferry_config_check(const struct ferry_config *config, struct ferry_error *err);
 
-/** The known keys: how many; the name, the default as text (NULL: unset) and the meaning of number
-   `index`, NULL past the end. Static memory. */
+/** How many keys there are. Like the three below it may be called by any thread at any time. */
 FERRY_API int32_t ferry_config_key_count(void);
+/** The name of key number `index`; NULL past the end. Static memory. */
 FERRY_API const char *ferry_config_key_name(int32_t index);
+/** Its default as text; NULL if it is unset, and past the end. Static memory. */
 FERRY_API const char *ferry_config_key_default(int32_t index);
+/** What it means; NULL past the end. Static memory. */
 FERRY_API const char *ferry_config_key_meaning(int32_t index);
 
 #ifdef __cplusplus

@@ -25,7 +25,20 @@
  * ferry_consumer_fetch when it is released, and all before it in its partition are. So nothing is committed before the
  * application is done with it. With enable.auto.offset.store=false nothing counts but what ferry_consumer_store says.
  *
- * Every function may be called from any thread; ferry_consumer_poll by one thread at a time.
+ * Every function may be called from any thread; ferry_consumer_poll by one thread at a time. Functions that wait take a
+ * time-out in ms (0: not at all, -1: without end) and end by it whatever brokers do. All can fail with FERRY_E_NOMEM, and with
+ * FERRY_E_CLOSED once the consumer is closed; those that take an err fill it. Callbacks (rebalances, commits) are called
+ * under no lock, in the thread that polls, and may call everything but ferry_consumer_poll, ferry_consumer_fetch,
+ * ferry_consumer_close and ferry_consumer_free of the same consumer (FERRY_E_STATE).
+ *
+ * A member of a group sends heartbeats while its application is busy, from the I/O thread; max.poll.interval.ms alone says
+ * how long it may be busy without a poll. Without that thread (ferry.io.thread=false) heartbeats, like all else, are sent while
+ * somebody steps the handle or waits in the library: an application that is busy for longer than session.timeout.ms must call
+ * ferry_handle_step meanwhile, or it is put out of the group.
+ *
+ * Sources: the classic group protocol with its assignors as Kafka's own client has them; static members KIP-345,
+ * incremental rebalances KIP-429, fetch sessions KIP-227, fetching from the nearest replica KIP-392, truncation KIP-320, leaders
+ * told in answers KIP-951.
  */
 #include <ferry/error.h>
 
@@ -102,12 +115,14 @@ FERRY_API int32_t ferry_partition_list_remove(struct ferry_partition_list *list,
 FERRY_API struct ferry_consumer *ferry_consumer_new(const struct ferry_config *config,
                                                     struct ferry_error *err);
 /** Commits what is processed (with enable.auto.commit), leaves the group, ends. Returns by the
- * deadline, whatever brokers do; FERRY_E_TIMED_OUT then. Rebalance questions still open, and the
- * one that this makes, are answered as asked. */
+ * deadline, whatever brokers do; FERRY_E_TIMED_OUT then. Another thread's poll ends with
+ * FERRY_E_INTERRUPTED or FERRY_E_CLOSED. Calls the rebalance callback; a question that is kept, or was before, is
+ * waited for like everything else, and is gone, answered or not, once the consumer is freed.
+ * FERRY_E_STATE from inside a callback. */
 FERRY_API int32_t ferry_consumer_close(struct ferry_consumer *consumer, int32_t timeout_ms,
                                        struct ferry_error *err);
 /** Frees it; without a close before, at once and without a commit. Buffers still referenced stay
- * valid until they are released. NULL is fine. */
+ * valid until they are released. NULL is fine. Not from inside a callback: there it does nothing. */
 FERRY_API void ferry_consumer_free(struct ferry_consumer *consumer);
 /** The client beneath: queues, statistics, logs, the loop without a thread. It lives as long as the
  * consumer. */
@@ -117,11 +132,12 @@ FERRY_API struct ferry_handle *ferry_consumer_handle(struct ferry_consumer *cons
  * -------------------------------------------------------------------------------------- */
 
 /** Joins the group (group.id) for these topics, replacing what was subscribed before. Copies the
- * names. */
+ * names. Does not wait: the assignment comes with a poll. FERRY_E_STATE without group.id, FERRY_E_INVALID for a name that
+ * cannot be one. */
 FERRY_API int32_t ferry_consumer_subscribe(struct ferry_consumer *consumer,
                                            const char *const *topics, int32_t count,
                                            struct ferry_error *err);
-/** Leaves the group and drops the assignment. */
+/** Leaves the group and drops the assignment. Does not wait. */
 FERRY_API int32_t ferry_consumer_unsubscribe(struct ferry_consumer *consumer,
                                              struct ferry_error *err);
 /** Adds the subscribed topics to the list (partition -1). */
@@ -151,7 +167,7 @@ FERRY_API int32_t ferry_consumer_assignment(struct ferry_consumer *consumer,
  * ---------------------------------------------------------------------------------------------- */
 
 /** One record, or something that happened at a partition: error != 0 (FERRY_E_PARTITION_EOF with
- * enable.partition.eof; else what went wrong, value holding its text). 88 bytes. */
+ * ferry.partition.eof; else what went wrong, value holding its text). 88 bytes. */
 struct ferry_message {
     int64_t offset;
     int64_t timestamp;      /**< ms since 1970, -1 if the log has none */
@@ -162,13 +178,14 @@ struct ferry_message {
     int32_t value_len;      /**< -1 = null */
     int32_t headers_len;    /**< bytes at headers */
     int32_t header_count;
-    const char *topic;            /**< NULL with partition -1 */
-    struct ferry_fetched *buffer; /**< what it points into; where error != 0 NULL, or, if a batch cannot be read, the
+    const char *topic; /**< NULL with partition -1 */
+    struct ferry_fetched
+        *buffer; /**< what it points into; where error != 0 NULL, or, if a batch cannot be read, the
                                        buffer: nothing more of its partition comes until ferry_fetched_skip or a seek */
-    int32_t partition;            /**< -1: of no partition (errors only) */
-    int32_t error;                /**< 0, or enum ferry_err, or a broker's code */
-    int32_t leader_epoch;         /**< of the batch; -1 */
-    int8_t timestamp_type;        /**< 0 = create time, 1 = log append time */
+    int32_t partition;     /**< -1: of no partition (errors only) */
+    int32_t error;         /**< 0, or enum ferry_err, or a broker's code */
+    int32_t leader_epoch;  /**< of the batch; -1 */
+    int8_t timestamp_type; /**< 0 = create time, 1 = log append time */
     int8_t reserved[3];
 };
 
@@ -193,8 +210,9 @@ FERRY_API int32_t ferry_message_header(const struct ferry_message *message, int3
  * any thread. Calls the rebalance callback. */
 FERRY_API struct ferry_fetched *ferry_consumer_fetch(struct ferry_consumer *consumer,
                                                      int32_t timeout_ms, struct ferry_error *err);
-/** Its partition. The topic's name lives as long as the buffer. */
+/** Its topic; lives as long as the buffer. */
 FERRY_API const char *ferry_fetched_topic(const struct ferry_fetched *fetched);
+/** Its partition. */
 FERRY_API int32_t ferry_fetched_partition(const struct ferry_fetched *fetched);
 /** The next records, at most `max`. Returns how many; 0 at the end, and from the moment on at which
  * its partition was revoked or sought; below 0 (FERRY_E_CRC, FERRY_E_CODEC,
@@ -217,18 +235,20 @@ FERRY_API void ferry_fetched_release(struct ferry_fetched *fetched);
 /* -- Positions
  * -------------------------------------------------------------------------------------------- */
 
-/** The list's partitions are consumed from the given offsets on; what was fetched before yields
- * nothing more. */
+/** The list's partitions are consumed from the given offsets (or enum ferry_offset) on; what was fetched before yields
+ * nothing more, from this call on. FERRY_E_NOT_FOUND if one is not assigned: then none is sought. */
 FERRY_API int32_t ferry_consumer_seek(struct ferry_consumer *consumer,
                                       const struct ferry_partition_list *list,
                                       struct ferry_error *err);
 /** Fills in the offsets of the next records to be returned; FERRY_OFFSET_NONE while that is not
- * known. */
+ * known. FERRY_E_NOT_FOUND, and as error in the list, where a partition is not assigned. */
 FERRY_API int32_t ferry_consumer_position(struct ferry_consumer *consumer,
                                           struct ferry_partition_list *list);
-/** Stops, and takes up, the delivery of partitions. The assignment and the position stay. */
+/** Stops the delivery of partitions. The assignment and the position stay; what is fetched already is fetched again after
+ * the resume. FERRY_E_NOT_FOUND if one is not assigned (the others are paused). */
 FERRY_API int32_t ferry_consumer_pause(struct ferry_consumer *consumer,
                                        const struct ferry_partition_list *list);
+/** Takes it up again, at the position. Errors as of pause. */
 FERRY_API int32_t ferry_consumer_resume(struct ferry_consumer *consumer,
                                         const struct ferry_partition_list *list);
 /** Sets what the next commit without a list commits. Needs enable.auto.offset.store=false. */
@@ -248,8 +268,8 @@ FERRY_API int64_t ferry_consumer_lag(struct ferry_consumer *consumer, const char
 typedef void (*ferry_commit_callback)(struct ferry_consumer *consumer, int32_t code,
                                       const struct ferry_partition_list *list, void *opaque);
 
-/** Commits the list's offsets, or (NULL) all that is processed or stored, and waits for the
- * outcome. Errors of single partitions are put into the list, and the first one is returned. */
+/** Commits the list's offsets, of any partitions, assigned or not, or (NULL) all that is processed or stored, and waits for the
+ * outcome. Errors of single partitions are put into the list, and the first one is returned. FERRY_E_STATE without group.id. */
 FERRY_API int32_t ferry_consumer_commit(struct ferry_consumer *consumer,
                                         struct ferry_partition_list *list, int32_t timeout_ms,
                                         struct ferry_error *err);
@@ -331,9 +351,11 @@ FERRY_API struct ferry_rebalance *ferry_delivery_rebalance(struct ferry_consumer
                                                            struct ferry_delivery *delivery);
 /** Fills *out with what a FERRY_DELIVERY_NOTE tells (error != 0), as long as the delivery lives; FERRY_E_INVALID for another
  *  kind. */
-FERRY_API int32_t ferry_delivery_note(const struct ferry_delivery *delivery, struct ferry_message *out);
+FERRY_API int32_t ferry_delivery_note(const struct ferry_delivery *delivery,
+                                      struct ferry_message *out);
 /** Calls the callback that a FERRY_DELIVERY_RESULT is for; the delivery is gone. FERRY_E_INVALID for another kind. */
-FERRY_API int32_t ferry_consumer_dispatch(struct ferry_consumer *consumer, struct ferry_delivery *delivery);
+FERRY_API int32_t ferry_consumer_dispatch(struct ferry_consumer *consumer,
+                                          struct ferry_delivery *delivery);
 
 /** Who this member is to the group: member id (copied, cut to size) and generation (-1 while it has
  * none). */

@@ -3,7 +3,7 @@
 #define FERRY_HOOKS_H
 /*
  * What an application may do in the library's stead: name lookup, sockets, and a word when a thread
- * begins or ends.
+ * begins or ends. Given with a configuration (ferry_config_set_hooks) or to ferry_open.
  *
  * Hooks are called by whichever thread drives the handle, or by a helper thread, never by two
  * threads for one handle at once (thread hooks aside). They must not wait for the handle that calls

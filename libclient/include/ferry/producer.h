@@ -169,6 +169,7 @@ struct ferry_producer_counters {
     int64_t splits;          /**< batches cut because they were too large */
     int64_t epoch_bumps;
 };
+/** Fills *out. Any thread. */
 FERRY_API void ferry_producer_counters(const struct ferry_producer *producer, struct ferry_producer_counters *out);
 
 /* -- Reports ---------------------------------------------------------------------------------------------- */

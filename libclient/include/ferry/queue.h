@@ -42,7 +42,8 @@ enum ferry_delivery_kind {
 FERRY_API struct ferry_queue *ferry_queue_new(struct ferry_handle *handle);
 /** Gives it back; what is in it is dropped when nobody forwards to it any more. NULL is fine. */
 FERRY_API void ferry_queue_free(struct ferry_queue *queue);
-/** The handle's own queue, for what belongs to no other: errors. It lives as long as the handle. */
+/** The handle's own queue, for what belongs to no other: errors that no call reports (a consumer's come from its own queue
+ *  instead, and so from poll), statistics (the newest 16), admin calls that name no queue. It lives as long as the handle. */
 FERRY_API struct ferry_queue *ferry_handle_queue(struct ferry_handle *handle);
 
 /** Takes the oldest delivery, waiting for one up to timeout_ms (0: not at all, -1: without end). A thread that waits drives
