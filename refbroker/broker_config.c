@@ -369,6 +369,18 @@ size_t topic_config_values(const struct broker_config *c, const struct broker_ov
     return n;
 }
 
+bool broker_config_inherits(const struct broker_config_fact *fact, const char *name)
+{
+    size_t n = strlen(name);
+    for (const char *p = fact->synonyms; p && *p;) {
+        size_t len = strcspn(p, " ");
+        if (len == n && !memcmp(p, name, n))
+            return true;
+        p += len + (p[len] == ' ');
+    }
+    return false;
+}
+
 int topic_settings_init(struct topic_settings *t, const struct broker_config *c,
                         const struct broker_overrides *topic)
 {

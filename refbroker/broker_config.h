@@ -30,7 +30,7 @@ struct broker_settings {
     int64_t offsets_retention_minutes, offsets_check_ms;
     /* what topics inherit; the effective values are in struct topic_settings */
     int64_t retention_ms, retention_bytes, roll_ms, roll_jitter_ms, flush_messages, flush_ms,
-        delete_delay_ms;
+        delete_delay_ms, local_retention_ms, local_retention_bytes;
     int64_t cleaner_delete_ms, cleaner_min_lag_ms, cleaner_max_lag_ms, timestamp_before_ms,
         timestamp_after_ms;
     int32_t retention_hours, retention_minutes, roll_hours, roll_jitter_hours;
@@ -168,6 +168,9 @@ size_t broker_config_values(const struct broker_config *, size_t row,
                             struct broker_config_value *out, size_t max);
 size_t topic_config_values(const struct broker_config *, const struct broker_overrides *topic,
                            size_t row, struct broker_config_value *out, size_t max);
+
+/* Is `name` one of the broker keys that stand behind a topic key? It may be spelt like the topic key itself. */
+bool broker_config_inherits(const struct broker_config_fact *, const char *name);
 
 /* Adds the reference page of both tables, in Markdown. */
 void broker_config_page(struct ferry_text *page);

@@ -73,6 +73,10 @@
     X(I, "log.retention.hours", retention_hours, -1, MAX32, "168", "hours", 0, "The same in hours.")                   \
     X(L, "log.retention.bytes", retention_bytes, -1, MAX64, "-1", "bytes", 1,                                          \
       "retention.bytes of topics that do not say.")                                                                    \
+    X(L, "log.local.retention.ms", local_retention_ms, -2, MAX64, "-2", "ms", 1,                                       \
+      "local.retention.ms of topics; nothing is tiered here.")                                                         \
+    X(L, "log.local.retention.bytes", local_retention_bytes, -2, MAX64, "-2", "bytes", 1,                              \
+      "local.retention.bytes of topics; nothing is tiered here.")                                                      \
     X(L, "log.roll.ms", roll_ms, 1, MAX64, NULL, "ms", 1, "segment.ms of topics that do not say.")                     \
     X(I, "log.roll.hours", roll_hours, 1, MAX32, "168", "hours", 0, "The same in hours.")                              \
     X(L, "log.roll.jitter.ms", roll_jitter_ms, 0, MAX64, NULL, "ms", 1, "segment.jitter.ms of topics.")                \
@@ -143,9 +147,9 @@
       "Bytes of log between two index entries.")                                                                       \
     X(T, "leader.replication.throttled.replicas", leader_throttled, 0, 0, "", NULL, 0, NULL,                           \
       "Replicas whose leading is throttled.")                                                                          \
-    X(L, "local.retention.bytes", local_retention_bytes, -2, MAX64, "-2", "bytes", 0, NULL,                            \
+    X(L, "local.retention.bytes", local_retention_bytes, -2, MAX64, "-2", "bytes", 0, "log.local.retention.bytes", \
       "Bytes kept locally of a tiered topic.")                                                                         \
-    X(L, "local.retention.ms", local_retention_ms, -2, MAX64, "-2", "ms", 0, NULL,                                     \
+    X(L, "local.retention.ms", local_retention_ms, -2, MAX64, "-2", "ms", 0, "log.local.retention.ms", \
       "Time kept locally of a tiered topic.")                                                                          \
     X(L, "max.compaction.lag.ms", max_compaction_lag_ms, 1, MAX64, "9223372036854775807", "ms", 0,                     \
       "log.cleaner.max.compaction.lag.ms", "The longest a record may stay uncompacted.")                               \

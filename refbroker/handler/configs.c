@@ -31,7 +31,8 @@ static bool asked_for(const struct ferry_describe_configs_request_resource *in, 
     return false;
 }
 
-static bool add_synonyms(struct broker_request *r, const struct described *d, const char *name,
+static bool add_synonyms(struct broker_request *r, const struct described *d,
+                         const struct broker_config_fact *fact,
                          const struct broker_config_value *values, size_t count,
                          struct ferry_describe_configs_response_config *out)
 {
@@ -39,7 +40,8 @@ static bool add_synonyms(struct broker_request *r, const struct described *d, co
     if (!out->synonyms)
         return false;
     for (size_t i = 0; i < count; i++) {
-        if (d->is_topic && values[i].source == BROKER_SOURCE_DEFAULT && values[i].name == name)
+        if (d->is_topic && values[i].source == BROKER_SOURCE_DEFAULT &&
+            !broker_config_inherits(fact, values[i].name))
             continue; /* a topic's own default is nobody's synonym */
         struct ferry_describe_configs_response_synonym *s = &out->synonyms[out->synonyms_count++];
         s->name = ferry_str_of(values[i].name);
@@ -65,7 +67,7 @@ static bool describe_row(struct broker_request *r, const struct described *d, si
     out->config_type = (int8_t)d->facts[row].type;
     if (in->include_documentation)
         out->documentation = ferry_str_of(o->meaning);
-    return !in->include_synonyms || add_synonyms(r, d, o->name, values, count, out);
+    return !in->include_synonyms || add_synonyms(r, d, &d->facts[row], values, count, out);
 }
 
 static bool describe_rows(struct broker_request *r,

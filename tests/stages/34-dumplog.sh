@@ -88,6 +88,10 @@ read_back() {  # NAME DIR CLEAN END
 }
 k=$work/k4
 begin 4.3.1 "$k" || { echo "not ok - Kafka 4.3.1 starts and takes records"; exit 1; }
+java -Xshare:auto -XX:TieredStopAtLevel=1 -cp "$(KAFKA_VERSION=4.3.1 "$kafka" jars)/*" "$FERRY_TOP/tests/kafka/Configs.java" \
+    "$address" 2>"$work/err" | diff - "$FERRY_TOP/tests/vectors/topic_configs.txt" >"$work/out"
+sed 's/^/# /' "$work/out" | head -n 10
+check "the vector of topic settings is Kafka's" [ ! -s "$work/out" ]
 export KAFKA_VERSION=4.3.1
 "$kafka" stop "$k"
 read_back "a log of Kafka 4.3.1 after a clean stop" "$k/data" 1 50000
