@@ -1,19 +1,25 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The figures of the benchmark: what is run, and which number of it is the figure. Called by run.sh, which see."""
 import argparse
+import mmap
 import os
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
+import time
 
-from servers import Kafka, Refbroker, Sink
+import servers
+from servers import Refbroker, Sink
 
 REPS = int(os.environ.get("BENCH_REPS", "5"))
 SCALE = float(os.environ.get("BENCH_SCALE", "1"))  # of record counts and megabytes, for a quick look
 TOPIC = "bench"
 ALIKE = ["-X", "acks=all", "-X", "enable.idempotence=true", "-X", "linger.ms=5", "-X", "batch.size=1000000"]
+
+KAFKA = os.environ.get("BENCH_KAFKA", "yes") == "yes"  # no: a second refbroker stands in for it, to try the benchmark out
+Kafka = servers.Kafka if KAFKA else servers.StandIn
 
 # name: unit, whether more is better, bar as (which value, comparison, number); the figure's function is found by group
 FIGURES = {}
@@ -29,30 +35,53 @@ def group(**names):
     return add
 
 
+def misses(name, ferry, ratio):
+    """Whether a figure misses its bar; one without a bar never does."""
+    bar = FIGURES[name][2]
+    if not bar:
+        return False
+    what, sign, number = bar
+    value = ratio if what == "ratio" else ferry
+    return value < number if sign == ">=" else value > number
+
+
 def show(name, ferry, peer):
-    """Prints one figure; ferry and peer are lists of runs, or None where there is no such side."""
+    """Prints one figure; ferry and peer are lists of runs."""
     unit, more, bar = FIGURES[name]
     f, p = statistics.median(ferry), statistics.median(peer)
     ratio = (f / p if more else p / f) if f and p else float("nan")
     print(f"figure={name} ferry={f:.6g} peer={p:.6g} ratio={ratio:.3g} unit={unit}", flush=True)
-    if bar:
+    if misses(name, f, ratio):
         what, sign, number = bar
-        value = ratio if what == "ratio" else f
-        if (value < number) if sign == ">=" else (value > number):
-            print(f"# {name} misses its bar: {what} {sign} {number}; it is {value:.4g}", flush=True)
+        print(f"# {name} misses its bar: {what} {sign} {number:.3g}; it is {ratio if what == 'ratio' else f:.4g}", flush=True)
 
 
 def remark(text):
     print(f"# {text}", flush=True)
 
 
+def machine(a):
+    """What the figures hold for. table.py copies it."""
+    with open("/proc/cpuinfo", encoding="utf-8") as f:
+        cpu = next((line.split(":", 1)[1].strip() for line in f if line.startswith("model name")), "an unnamed CPU")
+    load = os.getloadavg()[0]
+    wheel = os.path.dirname(os.path.dirname(a.peer))
+    version = next((n.split("-")[1].removesuffix(".dist") for n in os.listdir(wheel) if n.endswith(".dist-info")), "?")
+    remark(f"machine: {time.strftime('%Y-%m-%d')}, {os.cpu_count()} cores of {cpu}, Linux {os.uname().release}, librdkafka of "
+           f"confluent-kafka {version}, medians of {REPS}{f', counts times {SCALE}' if SCALE != 1 else ''}, load {load:.1f} at the start")
+
+
 class Tools:
     def __init__(self, a):
         self.bin, self.build, self.kafka, self.peer_library = a.bin, os.path.abspath(a.build), a.kafka, a.peer
 
+    def path(self, program):
+        """fbench is the build's own; what does not depend on the tree's library is kept in the cache."""
+        return f"{self.build}/tests/bench/fbench" if program == "fbench" else f"{self.bin}/{program}"
+
     def run(self, program, *arguments, timeout=120):
         """Runs one of the bench's programs; returns its key=value words, numbers as float."""
-        out = subprocess.run([f"{self.bin}/{program}", *map(str, arguments)], capture_output=True, text=True, timeout=timeout,
+        out = subprocess.run([self.path(program), *map(str, arguments)], capture_output=True, text=True, timeout=timeout,
                              check=False)
         if out.returncode:
             raise RuntimeError(f"{program} {' '.join(map(str, arguments))}: status {out.returncode}: {out.stderr[-300:]}")
@@ -69,6 +98,15 @@ class Tools:
 
 def scaled(n):
     return max(1, int(n * SCALE))
+
+
+def warm_memory(mib):
+    """Touches memory and frees it. A virtual machine's host takes free memory away and gives it back at the first touch,
+    page by page, at a tenth of the speed: without this a broker's page cache would be charged for it, now more, now less."""
+    with open("/proc/meminfo", encoding="ascii") as f:
+        available = next(int(line.split()[1]) // 1024 for line in f if line.startswith("MemAvailable"))
+    size = min(int(mib * min(SCALE, 1)) + 1, available // 4) << 20
+    mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE).close()
 
 
 # -- The broker beside Apache Kafka --
@@ -137,6 +175,7 @@ def broker_cpu(t):
     with Refbroker(t) as r, Kafka(t) as k:
         for rep in range(REPS + 1):
             for server in (r, k):
+                warm_memory(2048)
                 count, before = scaled(2_000_000), server.cpu()
                 t.run("kbench", "-M", "produce", "-b", server.address, "-n", count, "-s", 100, *ALIKE)
                 if rep:
@@ -153,6 +192,7 @@ def broker_latency(t):
     with Refbroker(t) as r, Kafka(t) as k, Sink(t) as s:
         for _ in range(REPS):
             for server in (r, k, s):
+                warm_memory(256)
                 runs[server.name].append(t.run("kbench", "-M", "latency", "-b", server.address, "-n", scaled(3000), "-R", 1000,
                                                "-s", 100, "-X", "linger.ms=0", "-X", "acks=all"))
     for p in ("p50", "p99"):
@@ -190,7 +230,7 @@ def instructions(t, program, arguments, count):
     """The instructions of a whole run of `count` records, by callgrind."""
     with tempfile.TemporaryDirectory() as where, Sink(t, *(["-n", str(count), "-p", "1"] if "consume" in arguments else [])) as s:
         out = subprocess.run(["valgrind", "--tool=callgrind", "--fair-sched=yes", f"--callgrind-out-file={where}/out",
-                              f"{t.bin}/{program}", *arguments, "-n", str(count), "-b", s.address],
+                              t.path(program), *arguments, "-n", str(count), "-b", s.address],
                              capture_output=True, text=True, timeout=300, check=False)
         if out.returncode:
             raise RuntimeError(f"{program} under callgrind: status {out.returncode}: {out.stderr[-300:]}")
@@ -304,6 +344,7 @@ def main():
         print(f"no figure has {' or '.join(a.names)} in its name; --list prints them", file=sys.stderr)
         return 2
     failed = 0
+    machine(a)
     for function, names in wanted:
         try:
             function(Tools(a))

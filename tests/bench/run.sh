@@ -3,23 +3,30 @@
 #
 #   sh tests/bench/run.sh [NAME...]     every figure, or those whose name contains a NAME
 #   sh tests/bench/run.sh --list        the names
+#   sh tests/bench/run.sh --table ...   the same, and puts them into the tables of docs/benchmarks.md and README.md
 #
 # One line a figure: figure=NAME ferry=X peer=Y ratio=R unit=U; R > 1 is always "Ferry better". Lines that start with #
-# are remarks. Every value is the median of BENCH_REPS (5) runs, the two sides in turn. Exit 0 if every figure came out.
+# are remarks. Every value is the median of BENCH_REPS (5) runs, the two sides in turn. Exit 0 if every figure came out,
+# whether it meets its bar or not.
 #
 # librdkafka is the newest one: the library inside PyPI's confluent-kafka wheel, compiled against Debian's headers.
 # BENCH_CACHE (~/.cache/ferry-bench) keeps it and the programs; remove it to fetch anew. FERRY_BUILD is the build of the
 # tree (build), made with default configure flags if it is not there.
 set -eu
+export PYTHONDONTWRITEBYTECODE=1
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../.." && pwd)
 build=${FERRY_BUILD:-$top/build}
 cache=${BENCH_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/ferry-bench}
 CC=${CC:-cc}
-[ "${1:-}" != --list ] || exec python3 "$here/figures.py" --list
+table=no
+case ${1:-} in
+--list) exec python3 "$here/figures.py" --list ;;
+--table) table=yes && shift ;;
+esac
 [ -n "${FERRY_TOP:-}" ] || sh "$top/packaging/deps.sh" tests
 [ -x "$build/refbroker/refbroker" ] || sh "$top/packaging/build.sh" "$build"
-mkdir -p "$cache/bin"
+mkdir -p "$cache/bin" "$build/tests/bench"
 
 fetch_librdkafka() {
     [ ! -f "$cache/wheel/.complete" ] || return 0
@@ -30,19 +37,30 @@ fetch_librdkafka() {
         touch "$cache/wheel/.complete"
 }
 
-compile() {  # OUTPUT SOURCE ARGUMENT...: into the cache, if a source is newer
-    out=$cache/bin/$1 source=$here/$2
+compile() {  # OUTPUT "SOURCE..." ARGUMENT...: if a source is newer; in one move, since another run may be using it
+    out=$1 sources=
+    for source in $2; do
+        [ "$out" -nt "$here/$source" ] || rm -f "$out"
+        case $source in *.c) sources="$sources $here/$source" ;; esac
+    done
     shift 2
-    [ "$out" -nt "$source" ] || $CC -O2 -o "$out" "$source" "$@"
+    [ -x "$out" ] || { $CC -O2 -o "$out.$$" $sources "$@" && mv "$out.$$" "$out"; }
 }
 
 case $($CC -dumpmachine) in x86_64*) sse=-msse4.2 ;; *) sse= ;; esac
-compile probe probe.c $sse
-compile sinkbroker sinkbroker.c $sse -DHAVE_LZ4 -DHAVE_ZSTD -lz -llz4 -lzstd
+compile "$cache/bin/probe" probe.c $sse
+compile "$cache/bin/sinkbroker" "$(cd "$here" && echo sink/*.[ch])" $sse -DHAVE_LZ4 -DHAVE_ZSTD -lz -llz4 -lzstd
 fetch_librdkafka >&2 || { echo "run: librdkafka could not be fetched from PyPI" >&2; exit 1; }
 peer=$(ls "$cache"/wheel/confluent_kafka.libs/librdkafka-*.so*)
-compile kbench kbench.c "$peer" -Wl,-rpath,"$(dirname "$peer")" -Wl,--allow-shlib-undefined -lpthread
-$CC -O2 -I"$top/libclient/include" -o "$cache/bin/fbench" "$here/fbench.c" "$build/.libs/libferry.so" \
+compile "$cache/bin/kbench" kbench.c "$peer" -Wl,-rpath,"$(dirname "$peer")" -Wl,--allow-shlib-undefined -lpthread
+compile "$build/tests/bench/fbench" fbench.c -I"$top/libclient/include" "$build/.libs/libferry.so" \
     -Wl,-rpath,"$build/.libs" -lpthread
-exec python3 "$here/figures.py" --bin "$cache/bin" --build "$build" --kafka "$top/tests/kafka/kafka" \
-    --peer "$peer" "$@"
+set -- --bin "$cache/bin" --build "$build" --kafka "$top/tests/kafka/kafka" --peer "$peer" "$@"
+[ $table = yes ] || exec python3 "$here/figures.py" "$@"
+lines=$(mktemp)
+trap 'rm -f "$lines"' EXIT
+status=0
+python3 "$here/figures.py" "$@" >"$lines" || status=$?
+cat "$lines"
+python3 "$here/table.py" "$lines"
+exit $status

@@ -102,6 +102,11 @@ class Refbroker(Spawned):
         self.spawn(self.command(), r"refbroker: ready on (\S+)$")
 
 
+class StandIn(Refbroker):
+    """In Apache Kafka's place, where only the benchmark itself is tried."""
+    name = "kafka"
+
+
 class Sink(Spawned):
     name = "sink"
 
