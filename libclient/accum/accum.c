@@ -6,6 +6,7 @@
 #include "accum/sealed.h"
 #include "base/check.h"
 #include "base/mem.h"
+#include "record/crc32c.h"
 
 void ferry_accum_init(struct ferry_accum *a, const struct ferry_accum_config *config)
 {
@@ -63,6 +64,7 @@ int ferry_accum_append(struct ferry_accum *a, const struct ferry_accum_record *r
     if (__builtin_expect(a->defer && r->record.value.len >= a->defer, 0)) {
         a->at = ferry_build_record_reserve(at, &r->record, delta, (int32_t)index, &place->value_at);
         a->open->writers++;
+        a->open->deferred = true;
     } else {
         a->at = ferry_build_record(at, &r->record, delta, (int32_t)index);
     }
@@ -91,6 +93,17 @@ static void close_chunk(struct ferry_accum *a)
     b->count = a->count;
     b->base_timestamp = a->base_timestamp;
     b->max_timestamp = a->max_timestamp;
+}
+
+/* The chunk just closed is full. All before it is summed, or it will not be here. */
+static void sum_chunk(struct ferry_accum *a)
+{
+    struct ferry_accum_batch *b = a->open;
+    size_t fresh = b->size - FERRY_BATCH_HEADER - b->summed;
+    if (!a->sums || b->deferred)
+        return;
+    b->records_crc = ferry_crc32c(b->records_crc, b->last->data + b->last->len - fresh, fresh);
+    b->summed += fresh;
 }
 
 /* Records go to chunk k from now on; the batch may grow by `budget` bytes more. */
@@ -167,6 +180,7 @@ static int more_room(struct ferry_accum *a, size_t most, bool force)
     struct ferry_accum_batch *b = a->open;
     struct ferry_chunk *k;
     close_chunk(a);
+    sum_chunk(a);
     if (b->size + most > a->config->batch_size || a->count == a->count_max)
         return FERRY_E_AGAIN;
     size_t budget = a->config->batch_size - b->size, want = 2 * (size_t)b->last->cap;

@@ -21,6 +21,8 @@
  * more.
  *  4. The batch header's 61 bytes are free at the front of its first chunk until accum/sealed
  * writes them.
+ *  5. With `sums`, the CRC of a chunk's records is taken as soon as it is full, while the processor still has them at
+ * hand; what is left is summed when the batch is stamped.
  */
 #include "accum/chunks.h"
 #include "base/list.h"
@@ -60,10 +62,13 @@ struct ferry_accum_batch {
     uint32_t side;               /* enum ferry_side */
     uint32_t writers; /* threads still copying a large value into it; guarded as the accum is */
     bool sealed;
-    bool stamped;         /* its header is written */
-    bool bare;            /* its records were dropped: the chunks hold side entries alone */
-    uint32_t records_crc; /* of what follows the header, once it was stamped */
-    uint8_t codec;        /* of packed */
+    bool deferred; /* some value was copied, or is being copied, without the lock */
+    bool stamped;  /* its header is written */
+    bool bare;     /* its records were dropped: the chunks hold side entries alone */
+    uint32_t
+        records_crc; /* of what follows the header: of `summed` bytes; of all once it was stamped */
+    size_t summed;
+    uint8_t codec; /* of packed */
     int64_t base_timestamp, max_timestamp;
     int64_t opened_at;  /* monotonic ns of its first record */
     int64_t expires_at; /* earliest expiry of a record; INT64_MAX = none */
@@ -96,6 +101,8 @@ struct ferry_accum {
     const struct ferry_accum_config *config;
     struct ferry_link full; /* of struct ferry_accum_batch, oldest first */
     uint32_t full_count;
+    bool
+        sums; /* chunks are summed as they fill; set by the owner where batches go out as they are */
     uint64_t total; /* bytes of records ever appended, but those of the open chunk */
     uint32_t hint;  /* size of the last batch sealed: how large the next one's first chunk is */
 };

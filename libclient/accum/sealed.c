@@ -188,16 +188,19 @@ enum { FEW_PARTS = 64 };
 /* Of what follows the header: taken once, whatever is stamped how often. */
 static uint32_t records_crc(struct ferry_accum_batch *b)
 {
-    uint32_t crc = 0;
+    uint32_t crc = b->records_crc;
+    size_t summed = b->summed;
     if (b->stamped)
-        return b->records_crc;
+        return crc;
     if (b->packed)
         crc = ferry_crc32c(0, b->packed->data + FERRY_BATCH_HEADER,
                            b->packed->len - FERRY_BATCH_HEADER);
     else
         for (const struct ferry_chunk *k = b->first; k; k = k->next) {
-            size_t skip = k == b->first ? FERRY_BATCH_HEADER : 0;
-            crc = ferry_crc32c(crc, k->data + skip, k->len - skip);
+            size_t from = k == b->first ? FERRY_BATCH_HEADER : 0, len = k->len - from;
+            size_t done = summed < len ? summed : len; /* when the chunk was full */
+            crc = ferry_crc32c(crc, k->data + from + done, len - done);
+            summed -= done;
         }
     b->records_crc = crc;
     b->stamped = true;

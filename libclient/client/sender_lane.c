@@ -53,6 +53,7 @@ struct ferry_lane *ferry_lane_new(struct ferry_sender_topic *t, int32_t partitio
     lane->topic = t;
     lane->partition = partition;
     ferry_accum_init(&lane->accum, &t->sender->accum_config);
+    lane->accum.sums = t->settings.compression_type == FERRY_USE_NONE;
     ferry_list_init(&lane->queue);
     ferry_list_init(&lane->flight);
     lane->timer.fire = on_timer;

@@ -197,7 +197,9 @@ static void everything_comes_out_as_it_went_in(void)
         setup(sizes[round % 5], FERRY_SIDE_COOKIE | (round % 2 ? FERRY_SIDE_TIME : 0), 0);
         config.batch_records = round % 3 == 0 ? 10 : 0;
         config.defer = round % 4 == 0 ? 1000 : 0;
+        accum.sums = round / 5 % 2 == 0;
         int64_t now = 0;
+        bool summed = false;
         for (model_count = 0; model_count < 1000; model_count++) {
             struct ferry_accum_record r = {.sent_at = ++now};
             int m = model_count;
@@ -228,9 +230,11 @@ static void everything_comes_out_as_it_went_in(void)
             CHECK(!config.batch_records || b->count <= config.batch_records);
             CHECK(b->opened_at > last);
             last = b->opened_at;
+            summed = summed || b->summed;
             check_batch(b);
             ferry_sealed_free(b);
         }
+        CHECK_INT(summed, accum.sums);
         CHECK_INT(model_next, model_count);
         CHECK(ferry_accum_empty(&accum));
         CHECK_INT(atomic_load(&chunks.used), 0);
@@ -315,6 +319,34 @@ static void memory_is_limited_and_counted(void)
     CHECK_INT(append_value(value, sizeof value, 1), 0); /* room came back */
     teardown();
     CHECK_INT(atomic_load(&chunks.used), 0);
+}
+
+/* A chunk whose batch finds no room for another one is looked at again and again. */
+static void a_full_buffer_spoils_no_sum(void)
+{
+    static uint8_t value[900];
+    struct ferry_batch parsed;
+    struct ferry_chunk *other;
+    setup(1000000, 0, 64 * 1024);
+    accum.sums = true;
+    CHECK_INT(ferry_chunks_get(&chunks, 20000, 0, false, &other), 0);
+    for (int round = 0; round < 2; round++) {
+        for (uint8_t i = 0; append_value(value, sizeof value, 1) == 0; i++)
+            memset(value, i, sizeof value);
+        CHECK_INT(append_value(value, sizeof value, 1), FERRY_E_QUEUE_FULL);
+        (void)append_value(value, 30,
+                           1); /* where the chunk has a little room left, after it was summed */
+        ferry_chunks_put(&chunks, other);
+        other = NULL;
+    }
+    ferry_accum_seal(&accum);
+    struct ferry_accum_batch *b = ferry_accum_take(&accum);
+    CHECK(b->summed > 10000 && b->count > 40);
+    struct flat f = flatten(b, -1, -1, -1);
+    CHECK_INT(ferry_batch_check_produced((struct ferry_bytes){f.data, f.len}, &parsed, NULL), 0);
+    free(f.data);
+    ferry_sealed_free(b);
+    teardown();
 }
 
 static void small_records_cost_little(void)
@@ -484,6 +516,7 @@ int main(void)
     TAP_RUN(edges_are_told);
     TAP_RUN(a_batch_waits_for_its_writers);
     TAP_RUN(memory_is_limited_and_counted);
+    TAP_RUN(a_full_buffer_spoils_no_sum);
     TAP_RUN(small_records_cost_little);
     TAP_RUN(a_batch_is_stamped_again);
     TAP_RUN(records_move_to_smaller_batches);
