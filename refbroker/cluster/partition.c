@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "base/plant.h"
 #include "ferry/kafka_errors.h"
 #include "record/compress.h"
 #include "refbroker/node_state.h"
@@ -55,10 +56,15 @@ static void wake_all(struct broker_partition *p)
 
 static void begin_delete(struct broker_partition *);
 
-static void on_open(struct log *log, void *cookie, int error)
+static int64_t readable_end(const struct log *log)
 {
-    struct broker_partition *p = cookie;
+    return FERRY_PLANTED(WATERMARK_UNFLUSHED) ? log->end : log_stable_end(log);
+}
+
+static void opened(struct broker_partition *p, int error)
+{
     struct broker_node *n = p->node;
+    struct log *log = p->log;
     if (!p->topic) { /* deleted meanwhile */
         begin_delete(p);
         return;
@@ -71,17 +77,35 @@ static void on_open(struct log *log, void *cookie, int error)
             p->topic->name, (int)p->index, error);
     } else {
         p->open = true;
-        log_set_high_watermark(log, log_stable_end(log));
+        log_set_high_watermark(log, readable_end(log));
         broker_groups_log_opened(n, p);
     }
     broker_node_log_opened(n);
+}
+
+static void on_settled(struct log_request *r, int error)
+{
+    opened(FERRY_CONTAINER(r, struct broker_partition, settling), error);
+}
+
+/* Where nobody sees what is not on disk, a log that was found after a crash is flushed before it is served: else the high
+ * watermark would stand below what was seen before. */
+static void on_open(struct log *log, void *cookie, int error)
+{
+    struct broker_partition *p = cookie;
+    if (error || !p->topic || readable_end(log) >= log->end) {
+        opened(p, error);
+        return;
+    }
+    p->settling.done = on_settled;
+    log_flush(log, &p->settling);
 }
 
 static void on_moved(struct log *log, void *cookie)
 {
     struct broker_partition *p = cookie;
     int64_t before = log->high_watermark;
-    log_set_high_watermark(log, log_stable_end(log));
+    log_set_high_watermark(log, readable_end(log));
     if (log->high_watermark != before)
         wake_all(p);
 }

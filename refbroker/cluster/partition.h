@@ -24,7 +24,7 @@ struct broker_partition {
     bool open; /* the log can be used */
     int error; /* or why not: a Kafka code; 0 while it is being opened */
     struct ferry_link waiters;
-    struct log_request closing;
+    struct log_request closing, settling; /* settling: what was found is made durable */
     struct ferry_link gone; /* among those that are being deleted */
 };
 

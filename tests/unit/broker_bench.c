@@ -156,7 +156,10 @@ static void on_file(struct bb *b, const struct ferry_action *a)
         done.data.data = copy;
     }
     struct bb_event e = {.ev = done, .conn = SIZE_MAX, .data = copy};
-    if (b->hold_syncs && a->type == FERRY_DO_SYNC) {
+    if (b->hold_syncs_of && a->type == FERRY_DO_OPEN_FILE && strstr(a->path, b->hold_syncs_of))
+        b->holding = a->who;
+    if (b->hold_syncs && a->type == FERRY_DO_SYNC &&
+        (!b->hold_syncs_of || ferry_id_eq(a->who, b->holding))) {
         FERRY_CHECK(FERRY_GROW(b->held, b->held_cap, b->held_count + 1) == 0);
         b->held[b->held_count++] = e;
         return;

@@ -42,7 +42,9 @@ struct bb {
     struct bb_conn conns[BB_CONNS];
     size_t conn_count;
     bool hold_syncs;
-    bool dead; /* memory ran out while it gave actions: a driver would give it up */
+    const char *hold_syncs_of; /* only of the file with this in its path, opened from now on */
+    struct ferry_id holding;   /* it */
+    bool dead;                 /* memory ran out while it gave actions: a driver would give it up */
     struct bb_event *held;
     size_t held_count, held_cap;
     int notices[3]; /* by enum broker_notice_type */

@@ -401,6 +401,19 @@ static void with_flush_1_nobody_sees_what_is_not_on_disk(void)
     bb_start(&b);
     c = bb_connect(&b);
     CHECK_INT(fetch_now(c, "t", 0, &error), 10);
+    /* What was found after a crash is made durable before it is served, not some time later. */
+    CHECK_INT(bb_produce(&b, c, "t", 0, 2, 10, NULL), 0);
+    bb_kill(&b, false);
+    b.hold_syncs = true;
+    b.hold_syncs_of = "t-0/00000000000000000000.log";
+    bb_start(&b);
+    CHECK_INT(b.notices[BROKER_READY], 0);
+    bb_release_syncs(&b);
+    CHECK_INT(b.notices[BROKER_READY], 1);
+    c = bb_connect(&b);
+    CHECK_INT(fetch_now(c, "t", 0, &error), 12);
+    b.hold_syncs_of = NULL;
+    b.hold_syncs = false;
     end();
 }
 
