@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "base/plant.h"
 #include "client/core.h"
 #include "client/statistics.h"
 
@@ -344,6 +345,8 @@ ferry_nsec ferry_client_backoff(struct ferry_client *client, int64_t min_ms, int
     if (ms > max_ms)
         ms = max_ms;
     ferry_nsec ns = ms * FERRY_MS;
+    if (FERRY_PLANTED(ADDRESS_DECIDES))
+        ns += (ferry_nsec)((uintptr_t)client >> 4 & 0xfffff);
     return ferry_prng_between(&client->prng, ns - ns / 5, ns + ns / 5);
 }
 

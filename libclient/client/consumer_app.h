@@ -9,10 +9,11 @@
  *   ferry_consumer_app_subscribe(app, topics, &err);
  *   for (;;) {
  *       ferry_consumer_app_begin(app);        what was returned before is processed now
- *       while ((n = ferry_consumer_app_take(app, out, max)) == 0) {
- *           q = ferry_consumer_app_receive(app, the next delivery);
+ *       while (there is a delivery) {         all of them first: a question does not wait behind records
+ *           q = ferry_consumer_app_receive(app, the delivery);
  *           if (q) ferry_consumer_app_answer(app, q, NULL, &err);
  *       }
+ *       n = ferry_consumer_app_take(app, out, max);
  *       ferry_consumer_app_end(app);
  *   }
  *

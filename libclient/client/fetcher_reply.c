@@ -10,6 +10,7 @@
  */
 #include "config.h"
 
+#include "base/plant.h"
 #include "client/fetcher_impl.h"
 
 #include "client/fetcher_buffer.h"
@@ -85,7 +86,7 @@ static void deliver(struct answer *a, struct ferry_consumer_part *part,
     set_aborted(b, p);
     b->delivery.queue = part->fetch.queue;
     b->delivery.weight = x->records < UINT32_MAX ? (uint32_t)x->records : UINT32_MAX;
-    part->fetch.offset = x->upto;
+    part->fetch.offset = x->upto + FERRY_PLANTED(POSITION_JUMPS);
     part->fetch.leader_epoch = x->leader_epoch;
     part->fetch.at_end = false;
     atomic_fetch_add(&part->queued, (int64_t)x->len);

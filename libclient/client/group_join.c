@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "base/plant.h"
 #include "ferry/kafka_errors.h"
 #include "wire/codec.h"
 #include "wire/errors.h"
@@ -336,7 +337,7 @@ void ferry_group_send_heartbeat(struct ferry_group *g)
 {
     const struct ferry_settings *s = g->client->settings;
     struct ferry_heartbeat_request *m = &g->beat_message;
-    if (ferry_request_active(&g->beat))
+    if (ferry_request_active(&g->beat) || FERRY_PLANTED(HEARTBEAT_MISSING))
         return;
     ferry_heartbeat_request_init(m);
     m->group_id = group_id(g);

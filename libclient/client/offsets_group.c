@@ -8,6 +8,7 @@
 #include "client/offsets_job.h"
 
 #include "base/mem.h"
+#include "base/plant.h"
 #include "ferry/kafka_errors.h"
 #include "wire/codec.h"
 #include "wire/errors.h"
@@ -159,7 +160,8 @@ static void take_committed(struct ferry_offsets_job *job, const struct committed
             char *metadata =
                 c->metadata.data ? ferry_strndup(c->metadata.data, c->metadata.len) : NULL;
             ferry_free((char *)e->metadata);
-            e->offset = c->offset < 0 ? FERRY_OFFSET_NONE : c->offset;
+            e->offset =
+                c->offset < 0 ? FERRY_OFFSET_NONE : c->offset + FERRY_PLANTED(POSITION_SKIPS);
             e->leader_epoch = c->leader_epoch;
             e->metadata = metadata;
             e->metadata_len = metadata ? (int32_t)c->metadata.len : -1;

@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "base/plant.h"
 #include "client/sender_internal.h"
 #include "record/compress.h"
 #include "wire/errors.h"
@@ -164,7 +165,7 @@ void ferry_lot_queue(struct ferry_lot *lot)
 {
     struct ferry_lane *lane = lot->lane;
     struct ferry_link *at = lane->queue.prev;
-    while (at != &lane->queue && before(lot, lot_of(at)))
+    while (at != &lane->queue && before(lot, lot_of(at)) && !FERRY_PLANTED(RETRY_REORDERED))
         at = at->prev;
     ferry_list_insert_after(at, &lot->batch.link);
     lane->queue_count++;
@@ -229,7 +230,9 @@ static void finish(struct ferry_lot *lot)
     lot->delivery.weight = count;
     if (lane)
         ferry_sender_settled(lane);
-    if ((s->flags & FERRY_SENDER_REPORTS) && !(ok && (s->flags & FERRY_SENDER_FAILURES_ONLY)))
+    if (FERRY_PLANTED(REPORT_LOST) && lot->tries > 2)
+        ferry_lot_release(lot);
+    else if ((s->flags & FERRY_SENDER_REPORTS) && !(ok && (s->flags & FERRY_SENDER_FAILURES_ONLY)))
         deliver(s, lot);
     else
         ferry_lot_release(lot);
@@ -482,6 +485,8 @@ void ferry_lane_update(struct ferry_lane *lane)
         ferry_list_push_back(&node->ready, &lane->ready);
     }
     ferry_nsec at = earlier(when, next_expiry(lane));
+    if (FERRY_PLANTED(DEADLINE_PAST) && lane->flight_count > 2)
+        at = c->now;
     if (at == FERRY_NEVER)
         ferry_client_timer_cancel(c, &lane->timer);
     else

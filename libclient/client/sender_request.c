@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "base/plant.h"
 #include "client/sender_internal.h"
 #include "wire/codec.h"
 #include "wire/errors.h"
@@ -406,8 +407,10 @@ static void on_answer(struct ferry_lot *lot, const struct ferry_produce_response
 
 static void on_failure(struct produce *p, struct ferry_lot *lot, const struct ferry_reply *reply)
 {
-    lot->maybe = lot->maybe || reply->sent;
-    if (p->purged)
+    lot->maybe = lot->maybe || (reply->sent && !FERRY_PLANTED(MAYBE_DENIED));
+    if (FERRY_PLANTED(FAILURE_ACKED) && lot->tries > 1)
+        ferry_lot_succeed(lot, 0, -1, p->node->id);
+    else if (p->purged)
         ferry_lot_fail(lot, p->purged, NULL);
     else if (reply->status == FERRY_E_CLOSED)
         ferry_lot_fail(lot, FERRY_E_CLOSED, reply->text);

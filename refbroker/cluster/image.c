@@ -6,6 +6,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "base/plant.h"
 #include "wire/apis.h"
 #include "wire/codec.h"
 
@@ -161,7 +162,7 @@ static int apply_partition_change(struct broker_image *im,
         return ferry_fail(err, FERRY_E_NOMEM, "no memory for partitions of %s", t->name);
     if (r->leader != -2) { /* a leader that is named, even the same one, opens an epoch */
         p->leader = r->leader;
-        p->leader_epoch++;
+        p->leader_epoch += !FERRY_PLANTED(EPOCH_KEPT);
     }
     p->partition_epoch++;
     mark(im, t);

@@ -2,6 +2,7 @@
 /* OffsetCommit, OffsetFetch, OffsetDelete. */
 #include "config.h"
 
+#include "base/plant.h"
 #include "ferry/kafka_errors.h"
 #include "refbroker/coord/group.h"
 #include "refbroker/coord/handlers.h"
@@ -56,7 +57,7 @@ static int check_committer(struct coord_group *g, const struct ferry_offset_comm
         return FERRY_KAFKA_UNKNOWN_MEMBER_ID;
     if (!ferry_str_eq(ferry_str_of(m->id), in->member_id))
         return FERRY_KAFKA_FENCED_INSTANCE_ID;
-    if (generation != g->generation)
+    if (generation != g->generation && !FERRY_PLANTED(COMMIT_STALE))
         return FERRY_KAFKA_ILLEGAL_GENERATION;
     if (g->state == GROUP_COMPLETING)
         return FERRY_KAFKA_REBALANCE_IN_PROGRESS;
@@ -141,7 +142,7 @@ static int write_commit(struct broker_request *r, struct commit *c, struct coord
             return FERRY_KAFKA_COORDINATOR_NOT_AVAILABLE;
         added += some;
     }
-    if (!added) {
+    if (!added || FERRY_PLANTED(COMMIT_LOST)) {
         broker_reply(r, &c->response);
         return 0;
     }

@@ -7,6 +7,7 @@
 #include "base/arena.h"
 #include "base/check.h"
 #include "base/mem.h"
+#include "base/plant.h"
 #include "ferry/kafka_errors.h"
 #include "refbroker/coord/group.h"
 #include "refbroker/node_state.h"
@@ -85,6 +86,8 @@ void coord_group_answer_sync(struct coord_member *m, int error)
     if (!error) {
         out.protocol_type = ferry_str_of(g->protocol_type);
         out.protocol_name = ferry_str_of(g->protocol);
+        if (FERRY_PLANTED(OWNERS_TWO) && g->leader)
+            m = coord_group_member(g, ferry_str_of(g->leader));
         if (m->assignment)
             out.assignment = (struct ferry_bytes){m->assignment, m->assignment_len};
     }
@@ -310,7 +313,7 @@ void coord_rebalance_on_session_timer(struct ferry_timer *t, void *context)
     struct coord_member *m = FERRY_CONTAINER(t, struct coord_member, session);
     struct coord_group *g = m->group;
     (void)context;
-    if (m->join || m->sync)
+    if (m->join || m->sync || FERRY_PLANTED(SESSION_ENDLESS))
         return;
     broker_node_say(g->node, LOG_INFO, "group %s: the session of member %s has ended", g->name,
                     m->id);

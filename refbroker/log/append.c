@@ -12,6 +12,7 @@
  * log_repair
  */
 
+#include "base/plant.h"
 #include "refbroker/log/internal.h"
 
 #include <stdio.h>
@@ -195,17 +196,23 @@ static int note_batch(struct log *l, const struct ferry_batch *b, uint64_t posit
     return FERRY_OK;
 }
 
+/* What is below it may be acknowledged. */
+static int64_t answerable_end(const struct log *l)
+{
+    return FERRY_PLANTED(ACK_UNFLUSHED) ? l->end : log_stable_end(l);
+}
+
 /* Answered when the batch it repeats is as safe as it must be. */
 static void wait_for_original(struct log *l, struct log_append *a,
                               const struct log_producer_batch *seen)
 {
     a->duplicate = true;
     a->last_offset = seen->last_offset;
-    a->base_offset = seen->last_offset - seen->offset_delta;
+    a->base_offset = seen->last_offset - seen->offset_delta + FERRY_PLANTED(DUPLICATE_MISPLACED);
     if (l->config.append_time)
         a->append_time = seen->timestamp;
     a->private.upto = seen->last_offset + 1;
-    if (log_stable_end(l) >= a->private.upto)
+    if (answerable_end(l) >= a->private.upto)
         log_append_finish(a, FERRY_OK);
     else
         ferry_list_push_back(&l->private->waiting, &a->private.link);
@@ -462,7 +469,7 @@ void log_append_release(struct log *l)
 {
     struct log_private *p = l->private;
     struct ferry_link *it, *tmp, ready;
-    int64_t stable = log_stable_end(l);
+    int64_t stable = answerable_end(l);
     ferry_list_init(&ready);
     FERRY_LIST_EACH(it, tmp, &p->waiting)
     {

@@ -14,6 +14,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "base/plant.h"
 #include "record/crc32c.h"
 #include "refbroker/log/log.h"
 
@@ -46,7 +47,7 @@ int log_producers_check(const struct log_producers *ps, const struct ferry_batch
                         const struct log_producer_batch **seen)
 {
     const struct log_producer *p = b->producer_id < 0 ? NULL : find(ps, b->producer_id);
-    if (!p || p->epoch < 0)
+    if (!p || p->epoch < 0 || FERRY_PLANTED(DUPLICATE_ACCEPTED))
         return FERRY_OK;
     if (b->producer_epoch < p->epoch)
         return LOG_INVALID_PRODUCER_EPOCH;

@@ -45,6 +45,7 @@ struct scene_consumer {
     struct ferry_consumer_app *app;
     struct ferry_link inbox; /* of struct ferry_delivery */
     struct ferry_timer poll, life;
+    ferry_nsec polled; /* when last */
     struct position positions[LEDGER_TOPICS][LEDGER_PARTITIONS];
     struct stale_commit stale;
     bool committing, leaving;
@@ -303,10 +304,13 @@ static void on_poll(struct ferry_timer *t, void *world)
     int32_t n, max = (int32_t)ferry_prng_between(s->prng, 1, POLL_MAX);
     if (!c->app)
         return;
+    if (sim_world_now(s->world) - c->polled > FERRY_SECOND)
+        s->disturbed = sim_world_now(s->world); /* it may have to join again */
+    c->polled = sim_world_now(s->world);
     ferry_consumer_app_begin(c->app);
-    while ((n = ferry_consumer_app_take(c->app, out, max)) == 0 &&
-           (it = ferry_list_pop_front(&c->inbox)))
+    while ((it = ferry_list_pop_front(&c->inbox))) /* questions do not wait behind records */
         take_delivery(c, FERRY_CONTAINER(it, struct ferry_delivery, link));
+    n = ferry_consumer_app_take(c->app, out, max);
     for (int32_t i = 0; i < n; i++)
         take_message(c, &out[i]);
     ferry_consumer_app_end(c->app);
@@ -319,6 +323,14 @@ static void on_poll(struct ferry_timer *t, void *world)
                !s->quiet && ferry_prng_chance(s->prng, 1, 100) ? 4 * FERRY_SECOND : 30 * FERRY_MS);
 }
 
+/* Without a word: the others take over what it had when its session ends. */
+static void die(struct scene_consumer *c)
+{
+    c->client.scene->disturbed = sim_world_now(c->client.scene->world);
+    scene_client_flush(&c->client);
+    sim_node_stop(c->client.node, true);
+}
+
 /* Comes, or goes: with a word, or without. */
 static void on_life(struct ferry_timer *t, void *world)
 {
@@ -327,6 +339,8 @@ static void on_life(struct ferry_timer *t, void *world)
     ferry_nsec next = ferry_prng_between(s->prng, 200 * FERRY_MS, 4 * FERRY_SECOND);
     if (s->ending)
         return;
+    if (!s->quiet || !sim_node_running(c->client.node) || c->leaving)
+        s->disturbed = sim_world_now(s->world);
     if (!sim_node_running(c->client.node)) {
         sim_node_start(c->client.node);
     } else if (c->leaving) {
@@ -334,7 +348,9 @@ static void on_life(struct ferry_timer *t, void *world)
         sim_node_stop(c->client.node, false);
         next = s->quiet ? FERRY_MS : next / 4;
     } else if (s->quiet) {
-        return; /* stays */
+        if (c == &s->group->consumers[SCENE_CONSUMERS - 1] && ferry_prng_chance(s->prng, 1, 3))
+            die(c);
+        return; /* stays, or never comes back */
     } else if (ferry_prng_chance(s->prng, 1, 2)) {
         struct ferry_consumer_call *call =
             ferry_consumer_app_call_new(c->app, FERRY_CALL_CLOSE, NULL);
@@ -344,8 +360,7 @@ static void on_life(struct ferry_timer *t, void *world)
         ferry_consumer_app_post(c->app, call);
         next = 5 * FERRY_SECOND;
     } else {
-        scene_client_flush(&c->client);
-        sim_node_stop(c->client.node, true);
+        die(c);
         next = next / 4;
     }
     sim_world_at(world, t, sim_world_now(s->world) + next);
@@ -473,4 +488,23 @@ bool scene_consumers_at_end(const struct scene *s)
             if (!at_end(s, t, p))
                 return false;
     return true;
+}
+
+bool scene_consumers_stable(const struct scene *s)
+{
+    const struct ferry_group *first = NULL;
+    int owned = 0;
+    for (int i = 0; i < SCENE_CONSUMERS; i++) {
+        struct scene_consumer *c = &s->group->consumers[i];
+        const struct ferry_group *g = c->app && c->app->core ? c->app->core->group : NULL;
+        if (!c->app)
+            continue; /* gone for good */
+        if (!g || g->state != GROUP_STABLE || (first && first->generation != g->generation))
+            return false;
+        first = g;
+        for (int t = 0; t < LEDGER_TOPICS; t++)
+            for (int32_t p = 0; p < LEDGER_PARTITIONS; p++)
+                owned += c->positions[t][p].owned;
+    }
+    return owned == LEDGER_TOPICS * LEDGER_PARTITIONS;
 }

@@ -23,7 +23,8 @@ static void links_get_worse(struct scene *s)
 static void disk_gets_worse(struct scene *s)
 {
     struct sim_faults *f = sim_world_faults(s->world);
-    f->disk_high = ferry_prng_between(s->prng, FERRY_MS / 10, 8 * FERRY_MS);
+    ferry_nsec most = ferry_prng_chance(s->prng, 1, 3) ? 120 * FERRY_MS : 8 * FERRY_MS;
+    f->disk_high = ferry_prng_between(s->prng, FERRY_MS / 10, most);
     f->disk_stall = (uint32_t)ferry_prng_below(s->prng, 10);
 }
 
@@ -81,6 +82,7 @@ void scene_faults_start(struct scene *s)
 void scene_faults_end(struct scene *s)
 {
     s->quiet = true;
+    s->disturbed = sim_world_now(s->world);
     calm(s);
     sim_node_pause(s->broker.node, 0);
     sim_world_note(s->world, "faults are over");

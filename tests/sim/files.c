@@ -46,7 +46,10 @@ static ferry_nsec duration(struct sim_world *w)
 {
     struct sim_faults *f = &w->faults;
     ferry_nsec t = ferry_prng_between(&w->prng, f->disk_low, f->disk_high);
-    return f->disk_stall && ferry_prng_chance(&w->prng, f->disk_stall, 1000) ? 100 * t : t;
+    if (!f->disk_stall || !ferry_prng_chance(&w->prng, f->disk_stall, 1000))
+        return t;
+    w->counts.stalls++;
+    return 100 * t < FERRY_SECOND ? 100 * t : FERRY_SECOND;
 }
 
 void sim_files_execute(struct sim_node *n, const struct ferry_action *a,

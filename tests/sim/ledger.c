@@ -35,6 +35,8 @@ struct log_view {
     int64_t *seen; /* by offset: the id that a consumer was given, -1: none */
     int64_t seen_cap;
     int64_t watermark[MAX_EPOCHS]; /* by leader epoch */
+    int64_t told;                  /* the last one, and power losses before it */
+    uint32_t told_losses;
 };
 
 struct ledger {
@@ -252,12 +254,19 @@ void ledger_consumed(struct ledger *l, const char *who, int topic, int32_t parti
     see(l, v, offset, id);
 }
 
+/* What is below a high watermark survives, a power loss too where the flush policy is 1. */
+static bool watermark_holds(const struct ledger *l, const struct log_view *v)
+{
+    return l->flush_each || v->told_losses == l->losses;
+}
+
 void ledger_watermark(struct ledger *l, int topic, int32_t partition, int32_t leader_epoch,
                       int64_t offset)
 {
     if (leader_epoch < 0 || leader_epoch >= MAX_EPOCHS)
         return;
-    int64_t *known = &l->logs[topic][partition].watermark[leader_epoch];
+    struct log_view *v = &l->logs[topic][partition];
+    int64_t *known = &v->watermark[leader_epoch];
     sim_world_note(l->world, "high watermark of %s-%d: %" PRId64 " in epoch %d", topic_names[topic],
                    partition, offset, leader_epoch);
     if (offset < *known)
@@ -266,6 +275,13 @@ void ledger_watermark(struct ledger *l, int topic, int32_t partition, int32_t le
                        " within leader epoch %d",
                        topic_names[topic], partition, *known, offset, leader_epoch);
     *known = offset;
+    if (offset < v->told && watermark_holds(l, v))
+        sim_world_fail(l->world,
+                       "the high watermark of %s-%d went back from %" PRId64 " to %" PRId64
+                       ", and nothing below it may be lost",
+                       topic_names[topic], partition, v->told, offset);
+    v->told = offset;
+    v->told_losses = l->losses;
 }
 
 /* ---- the logs in the end ---- */
@@ -449,6 +465,11 @@ void ledger_check(struct ledger *l, struct sim_disk *disk)
         for (int32_t p = 0; p < LEDGER_PARTITIONS; p++) {
             read_log(l, disk, t, p);
             check_log(l, t, p);
+            struct log_view *v = &l->logs[t][p];
+            if (v->end < v->told && watermark_holds(l, v))
+                sim_world_fail(l->world,
+                               "%s-%d ends at %" PRId64 ", below its high watermark %" PRId64,
+                               topic_names[t], p, v->end, v->told);
         }
     if (sim_world_failure(l->world)[0])
         return;

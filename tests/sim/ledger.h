@@ -13,7 +13,8 @@
  *     Without, but with one request in flight, the first copies of those acknowledged are.
  *  4. A send that was reported as certainly not persisted is not there.
  *  5. Logs hold nothing but sends, whole, at offsets without gaps.
- *  6. Whoever reads an offset sees what the log holds there in the end, or what a power loss took.
+ *  6. A high watermark never goes back within a leader epoch, and at all only where a power loss may take what is below.
+ *  7. Whoever reads an offset sees what the log holds there in the end, or what a power loss took.
  */
 #include "engine/env.h"
 #include "tests/sim/disk.h"

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "config.h"
 
-/* A client that makes the topics, then asks for every partition's high watermark again and again. */
+/*
+ * A client that makes the topics, then asks for every partition's high watermark again and again. It names the leader
+ * epoch that it knows, so an answer without an error is about that epoch.
+ */
 
 #include "base/check.h"
 #include "base/mem.h"
@@ -22,6 +25,7 @@ struct scene_observer {
     struct ferry_create_topics_request_topic topics[LEDGER_TOPICS];
     struct ferry_create_topics_request_config configs[2];
     char flush[32], segment[32];
+    struct ferry_topic_meta *metas[LEDGER_TOPICS];
     struct ferry_list_offsets_request list;
     struct ferry_list_offsets_request_topic list_topics[LEDGER_TOPICS];
     struct ferry_list_offsets_request_partition list_parts[LEDGER_TOPICS][LEDGER_PARTITIONS];
@@ -45,11 +49,26 @@ static void on_created(struct ferry_client *client, struct ferry_request *q,
     ask_again(o, 10 * FERRY_MS);
 }
 
+static void take_watermark(struct scene_observer *o, int topic,
+                           const struct ferry_list_offsets_response_partition *p)
+{
+    int32_t epoch = o->list_parts[topic][p->partition_index].current_leader_epoch;
+    if (p->error_code) {
+        ferry_cluster_refresh(o->client.client);
+    } else if (epoch >= 0) {
+        ledger_watermark(o->client.scene->ledger, topic, p->partition_index, epoch, p->offset);
+        o->client.scene->totals.watermarks++;
+    }
+}
+
 static void on_listed(struct ferry_client *client, struct ferry_request *q,
                       const struct ferry_reply *reply)
 {
     struct scene_observer *o = q->cookie;
     const struct ferry_list_offsets_response *m = reply->body;
+    if (reply->status)
+        sim_world_note(o->client.scene->world, "observer: no offsets: %d %s", reply->status,
+                       reply->text ? reply->text : "");
     for (int32_t i = 0; !reply->status && i < m->topics_count; i++)
         for (int32_t k = 0; k < m->topics[i].partitions_count; k++) {
             const struct ferry_list_offsets_response_partition *p = &m->topics[i].partitions[k];
@@ -58,9 +77,8 @@ static void on_listed(struct ferry_client *client, struct ferry_request *q,
             int topic = ledger_topic_named(name);
             if (topic < 0 || p->partition_index < 0 || p->partition_index >= LEDGER_PARTITIONS)
                 sim_world_fail(o->client.scene->world, "offsets are told of what was not asked");
-            else if (!p->error_code)
-                ledger_watermark(o->client.scene->ledger, topic, p->partition_index,
-                                 p->leader_epoch, p->offset);
+            else
+                take_watermark(o, topic, p);
         }
     o->client.scene->totals.ops++;
     ask_again(o, 20 * FERRY_MS);
@@ -102,13 +120,18 @@ static void ask_offsets(struct scene_observer *o)
     o->list.topics = o->list_topics;
     o->list.topics_count = LEDGER_TOPICS;
     for (int t = 0; t < LEDGER_TOPICS; t++) {
-        memset(&o->list_topics[t], 0, sizeof o->list_topics[t]);
+        const struct ferry_topic_meta *meta = o->metas[t];
+        ferry_list_offsets_request_topic_init(&o->list_topics[t]);
         o->list_topics[t].name = ferry_str_of(ledger_topic_name(t));
         o->list_topics[t].partitions = o->list_parts[t];
         o->list_topics[t].partitions_count = LEDGER_PARTITIONS;
-        for (int32_t p = 0; p < LEDGER_PARTITIONS; p++)
-            o->list_parts[t][p] = (struct ferry_list_offsets_request_partition){
-                .partition_index = p, .current_leader_epoch = -1, .timestamp = -1};
+        for (int32_t p = 0; p < LEDGER_PARTITIONS; p++) {
+            ferry_list_offsets_request_partition_init(&o->list_parts[t][p]);
+            o->list_parts[t][p].partition_index = p;
+            o->list_parts[t][p].timestamp = -1;
+            if (meta && p < meta->partition_count)
+                o->list_parts[t][p].current_leader_epoch = meta->partitions[p].leader_epoch;
+        }
     }
     o->request = (struct ferry_request){.api_key = FERRY_API_LIST_OFFSETS,
                                         .min_version = 4,
@@ -122,6 +145,9 @@ static void ask_offsets(struct scene_observer *o)
 static void submit(struct ferry_client *client, struct ferry_command *command)
 {
     struct scene_observer *o = FERRY_CONTAINER(command, struct scene_observer, command);
+    for (int t = 0; o->created && t < LEDGER_TOPICS; t++)
+        if (!o->metas[t])
+            o->metas[t] = ferry_cluster_want(client, ferry_str_of(ledger_topic_name(t)), 0);
     if (o->created)
         ask_offsets(o);
     else

@@ -85,6 +85,8 @@ int main(int argc, char **argv)
     for (; done < o.seeds; done++) {
         uint64_t hash = 0;
         bool good = scene_run(o.from + done, !o.alone, o.trace ? stdout : NULL, &t, &hash);
+        if (!good)
+            printf("seed=%" PRIu64 " violation: %s\n", o.from + done, t.violation);
         all = (all ^ hash) * 0x100000001b3u;
         fflush(stdout);
         if (!good && !o.keep_going)

@@ -14,6 +14,8 @@
 #define START_LIMIT (10 * FERRY_SECOND) /* until the broker serves and the topics are there */
 #define FINISH_LIMIT                                                                               \
     (90 * FERRY_SECOND) /* from the last fault until everything has come to its end */
+/* session.timeout.ms, max.poll.interval.ms, two of heartbeat.interval.ms: as consumers.c sets them */
+#define SCENE_GROUP_LIMIT ((1500 + 3000 + 2 * 300) * FERRY_MS)
 #define STRIDE (10 * FERRY_MS)
 
 static void draw_plan(struct scene *s)
@@ -23,6 +25,17 @@ static void draw_plan(struct scene *s)
     s->plan.segment_bytes = (int32_t)ferry_prng_between(s->prng, 3000, 40000);
     s->plan.power_loss = ferry_prng_chance(s->prng, 3, 4);
     s->plan.faults_for = ferry_prng_between(s->prng, FERRY_SECOND, 6 * FERRY_SECOND);
+}
+
+/* A group is stable within session time-out, rebalance time-out and two heartbeats after the last fault. */
+static void check_group(struct scene *s)
+{
+    if (!s->broker.ready || s->broker.stopping)
+        s->disturbed = sim_world_now(s->world);
+    if (s->with_group && s->quiet && sim_world_now(s->world) > s->disturbed + SCENE_GROUP_LIMIT &&
+        !scene_consumers_stable(s))
+        sim_world_fail(s->world, "the group is not stable %lld ms after the last disturbance",
+                       (long long)((sim_world_now(s->world) - s->disturbed) / FERRY_MS));
 }
 
 /* Runs until `done`, at most `limit`. */
@@ -38,6 +51,7 @@ static bool run_until(struct scene *s, bool (*done)(const struct scene *), ferry
         }
         if (!sim_world_run(s->world, sim_world_now(s->world) + STRIDE))
             return false;
+        check_group(s);
     }
     return true;
 }
@@ -50,6 +64,11 @@ static bool is_ready(const struct scene *s)
 static bool is_over(const struct scene *s)
 {
     return is_ready(s) && scene_producers_sent(s) && ledger_open(s->ledger) == 0;
+}
+
+static bool group_had_its_time(const struct scene *s)
+{
+    return sim_world_now(s->world) > s->disturbed + SCENE_GROUP_LIMIT + 2 * STRIDE;
 }
 
 static void play(struct scene *s)
@@ -71,8 +90,10 @@ static void play(struct scene *s)
         return;
     if (sim_world_run(s->world, sim_world_now(s->world) + FERRY_SECOND))
         ledger_check(s->ledger, s->broker.disk);
-    if (s->with_group && run_until(s, scene_consumers_at_end, FINISH_LIMIT,
-                                   "the end of every partition by the group"))
+    if (s->with_group &&
+        run_until(s, scene_consumers_at_end, FINISH_LIMIT,
+                  "the end of every partition by the group") &&
+        run_until(s, group_had_its_time, FINISH_LIMIT, "a group that nothing disturbs"))
         ledger_check_seen(s->ledger);
 }
 
@@ -96,6 +117,7 @@ static void sum_up(struct scene *s, struct scene_totals *sum)
     sum->consumed += t->consumed;
     sum->commits += t->commits;
     sum->fenced += t->fenced;
+    sum->watermarks += t->watermarks;
 }
 
 /* What each seed owes. */
@@ -104,6 +126,8 @@ static void check_floors(struct scene *s)
     const struct sim_counts *net = sim_world_counts(s->world);
     if (s->totals.ops < 1000)
         sim_world_fail(s->world, "only %" PRIu64 " client operations", s->totals.ops);
+    if (s->totals.watermarks < 100)
+        sim_world_fail(s->world, "only %" PRIu64 " high watermarks", s->totals.watermarks);
     if (!(s->totals.crashes + s->totals.stops + net->cuts + net->spikes + net->refused))
         sim_world_fail(s->world, "no fault took effect");
 }
@@ -136,7 +160,7 @@ bool scene_run(uint64_t seed, bool group, void *trace, struct scene_totals *sum,
     bool good = !sim_world_failure(s->world)[0];
     *hash = sim_world_hash(s->world);
     if (!good)
-        printf("seed=%" PRIu64 " violation: %s\n", seed, sim_world_failure(s->world));
+        snprintf(sum->violation, sizeof sum->violation, "%s", sim_world_failure(s->world));
     sum_up(s, sum);
     sum->violations += !good;
     sim_world_free(s->world);

@@ -29,7 +29,8 @@ struct scene;
 struct scene_totals {
     uint64_t seeds, violations, ops, acked, failed, crashes, torn, dedup, rebalances, faults,
         expired;
-    uint64_t consumed, commits, fenced, cuts, stops;
+    uint64_t consumed, commits, fenced, cuts, stops, watermarks;
+    char violation[512]; /* the last one */
 };
 
 /* Drawn once for each run. */
@@ -92,6 +93,8 @@ void scene_consumers_init(struct scene *);
 void scene_consumers_free(struct scene *);
 /* Each partition's last record is consumed; the ends are known by ledger_check. */
 bool scene_consumers_at_end(const struct scene *);
+/* All that run are members of the same generation, and between them they own every partition. */
+bool scene_consumers_stable(const struct scene *);
 
 struct scene_observer;
 void scene_observer_init(struct scene *);
@@ -115,13 +118,14 @@ struct scene {
     struct scene_group *group;
     struct ledger *ledger;
     struct ferry_timer fault;
+    ferry_nsec disturbed; /* when something last happened that a group needs time to get over */
     bool with_group;
     bool quiet;  /* faults are over */
     bool ending; /* what is torn down now is not looked at */
 };
 
-/* Runs one seed, with a group of consumers or without. Adds to *sum, gives the hash of the trace; false with the failure printed if a checker found something.
- */
+/* Runs one seed, with a group of consumers or without. Adds to *sum, gives the hash of the trace; false with
+ * sum->violation if a checker found something. */
 bool scene_run(uint64_t seed, bool group, void *trace, struct scene_totals *sum, uint64_t *hash);
 
 #endif

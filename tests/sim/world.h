@@ -41,12 +41,13 @@ struct sim_faults {
     uint32_t tiny;                  /* chance per connection that it delivers byte by byte */
     uint32_t refuse;                /* chance that a connect fails */
     ferry_nsec disk_low, disk_high; /* time of one file action */
-    uint32_t disk_stall;            /* chance that a file action takes a hundred times as long */
-    ferry_nsec work_high;           /* WORK takes up to this */
+    uint32_t
+        disk_stall; /* chance that a file action takes a hundred times as long, at most a second */
+    ferry_nsec work_high; /* WORK takes up to this */
 };
 
 struct sim_counts {
-    uint64_t events, chunks, cuts, spikes, refused, crashes, restarts, torn, disk_errors;
+    uint64_t events, chunks, cuts, spikes, refused, crashes, restarts, torn, disk_errors, stalls;
 };
 
 struct sim_world *sim_world_new(uint64_t seed);
