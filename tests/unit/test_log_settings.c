@@ -9,9 +9,12 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "record/compress.h"
+#include "record/build.h"
 #include "record/crc32c.h"
 
 #include <stdio.h>
+#include <sys/resource.h>
+#include <time.h>
 
 static struct bench bench;
 
@@ -158,6 +161,81 @@ static void limits_hold_for_what_is_kept(void)
     bench_free(&bench);
 }
 
+/* ---- batches that expand ---- */
+
+enum { BOMB_PARTS = 300 }; /* MiB that come out of it */
+
+/* One batch of a megabyte at most whose records are, it says, hundreds of megabytes. */
+static struct ferry_slab *bomb(int codec)
+{
+    static uint8_t zeros[1 << 20];
+    struct ferry_bytes parts[BOMB_PARTS];
+    struct ferry_codecs *codecs = ferry_codecs_new();
+    struct ferry_slab *s = ferry_slab_new(1 << 16);
+    FERRY_CHECK(s && codecs);
+    for (int i = 0; i < BOMB_PARTS; i++)
+        parts[i] = (struct ferry_bytes){zeros, sizeof zeros};
+    s->len = FERRY_BATCH_HEADER;
+    FERRY_CHECK(!ferry_compress(codecs, codec, 1, parts, BOMB_PARTS, &s, NULL));
+    ferry_codecs_free(codecs);
+    struct ferry_build_header h = {.base_timestamp = 1,
+                                   .max_timestamp = 1,
+                                   .producer_id = -1,
+                                   .producer_epoch = -1,
+                                   .base_sequence = -1,
+                                   .leader_epoch = -1,
+                                   .count = 1,
+                                   .attributes = (uint16_t)codec};
+    ferry_build_header(s->data, &h, s->len);
+    ferry_build_crc(s->data, s->len);
+    return s;
+}
+
+static long peak_kib(void)
+{
+    struct rusage u;
+    getrusage(RUSAGE_SELF, &u);
+    return u.ru_maxrss;
+}
+
+/* Where batches are looked into, a bomb is refused with memory for 64 MiB of it; elsewhere it is not touched. */
+static void bombs_take_bounded_memory(void)
+{
+    struct log_config c[3];
+    int error;
+    struct log *l[3];
+    bench_init(&bench, 37);
+    bench_start(&bench);
+    for (int i = 0; i < 3; i++) {
+        log_config_defaults(&c[i]);
+        c[i].max_message_bytes = 100 << 20;
+    }
+    c[0].cleanup_compact = true;
+    c[1].validate_deep = true;
+    c[2].codec = FERRY_CODEC_NONE;
+    l[0] = bench_open(&bench, "c", &c[0], &error);
+    l[1] = bench_open(&bench, "d", &c[1], &error);
+    l[2] = bench_open(&bench, "r", &c[2], &error);
+    for (int codec = 1; codec < FERRY_CODEC_COUNT; codec++) {
+        if (ferry_codec_available(codec, NULL))
+            continue;
+        struct ferry_slab *s = bomb(codec);
+        long before = peak_kib();
+        for (int i = 0; i < 3; i++) {
+            clock_t start = clock();
+            CHECK_INT(append_slab(l[i], s), LOG_INVALID_RECORD);
+            CHECK((clock() - start) / CLOCKS_PER_SEC < 5);
+            CHECK_INT(l[i]->end, 0);
+        }
+#ifndef FERRY_SANITIZED
+        CHECK(peak_kib() - before < 110 * 1024);
+#endif
+        (void)before;
+        ferry_slab_unref(s);
+    }
+    bench_free(&bench);
+}
+
 /* ---- age without timestamps ---- */
 
 static int append_untimed(struct log *l)
@@ -255,6 +333,7 @@ int main(void)
     TAP_RUN(batches_are_kept_under_the_topics_codec);
     TAP_RUN(what_is_compressed_anew_is_still_deduplicated);
     TAP_RUN(limits_hold_for_what_is_kept);
+    TAP_RUN(bombs_take_bounded_memory);
     TAP_RUN(records_without_time_grow_old_by_their_appending);
     TAP_RUN(segments_without_time_roll_by_their_making);
     TAP_RUN(jitter_spreads_the_rolling);
