@@ -136,7 +136,7 @@
     X(L, "delete.retention.ms", delete_retention_ms, 0, MAX64, "86400000", "ms", 0,                                    \
       "log.cleaner.delete.retention.ms", "How long a tombstone stays in a compacted topic.")                           \
     X(L, "file.delete.delay.ms", file_delete_delay_ms, 0, MAX64, "60000", "ms", 0, "log.segment.delete.delay.ms",      \
-      "How long a file stays after its segment is gone.")                                                              \
+      "How long the files of a segment stay, as .deleted, when retention or DeleteRecords took it. Those of a deleted topic go at once.")                                                              \
     X(L, "flush.messages", flush_messages, 1, MAX64, "9223372036854775807", NULL, 0, "log.flush.interval.messages",    \
       "Flush after so many records.")                                                                                  \
     X(L, "flush.ms", flush_ms, 0, MAX64, "9223372036854775807", "ms", 0, "log.flush.interval.ms",                      \

@@ -25,6 +25,7 @@ static void fill_log_config(const struct broker_node *n, const struct topic_sett
     c->retention_bytes = s->retention_bytes;
     c->flush_messages = s->flush_messages;
     c->flush_ms = s->flush_ms;
+    c->file_delete_delay_ms = s->file_delete_delay_ms;
     c->max_message_bytes = s->max_message_bytes;
     c->timestamp_before_max_ms = s->timestamp_before_ms;
     c->timestamp_after_max_ms = s->timestamp_after_ms;

@@ -161,6 +161,7 @@ struct log_private {
     struct ferry_link start_marking, start_waiting;
     bool start_marked, start_again, retain_wanted, deleting;
     struct ferry_link unlinking; /* names on their way out */
+    struct ferry_link set_aside; /* files renamed to .deleted, until they are due */
     struct log_cutting *cutting;
     struct log_request dir_close;
 };
@@ -297,6 +298,9 @@ void log_drop_old(struct log *);
 void log_cut_free(struct log *);
 /* Unlinks a name of this log in the background. */
 void log_unlink(struct log *, const char *path);
+/* Files that were set aside for file.delete.delay.ms: those whose time is over go; when the next one is due. */
+void log_unlink_due(struct log *);
+ferry_nsec log_unlink_deadline(const struct log *);
 
 /* ---- seek.c ---- */
 struct log_seek_header {

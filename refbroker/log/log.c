@@ -18,6 +18,7 @@ void log_config_defaults(struct log_config *c)
                              .retention_bytes = -1,
                              .flush_messages = INT64_MAX,
                              .flush_ms = INT64_MAX,
+                             .file_delete_delay_ms = 60000,
                              .max_message_bytes = 1048588,
                              .timestamp_before_max_ms = INT64_MAX,
                              .timestamp_after_max_ms = 3600000,
@@ -107,6 +108,7 @@ static bool make(struct log *l, const char *topic, int32_t partition)
     ferry_list_init(&p->seeks);
     ferry_list_init(&p->ended);
     ferry_list_init(&p->unlinking);
+    ferry_list_init(&p->set_aside);
     ferry_list_init(&p->start_marking);
     ferry_list_init(&p->start_waiting);
     p->dirty_since = FERRY_NEVER;
@@ -340,6 +342,7 @@ void log_tick(struct log *l, bool retain)
     if (p->dirty_since != FERRY_NEVER && l->config.flush_ms < INT64_MAX / FERRY_MS &&
         f->now - p->dirty_since >= l->config.flush_ms * FERRY_MS && p->flush_goal < l->end)
         p->flush_goal = l->end;
+    log_unlink_due(l);
     if (retain) {
         log_producers_expire(&p->producers, f->wall, l->config.producer_expiry_ms);
         p->retain_wanted = true;
@@ -360,7 +363,8 @@ static ferry_nsec log_due(const struct log *l)
     if (p->epochs_dirty && !p->epochs_saving && p->epochs_retry > l->dir->files->now &&
         p->epochs_retry < due)
         due = p->epochs_retry;
-    return due;
+    ferry_nsec unlink = log_unlink_deadline(l);
+    return unlink < due ? unlink : due;
 }
 
 void log_note_due(struct log *l)

@@ -18,6 +18,7 @@ struct log_config {
     int64_t retention_bytes; /* -1: no limit */
     int64_t flush_messages;  /* flush.messages: 1 = nobody sees what is not on disk */
     int64_t flush_ms;
+    int64_t file_delete_delay_ms; /* how long a segment's files stay, as .deleted */
     int64_t max_message_bytes;
     int64_t timestamp_before_max_ms; /* message.timestamp.before.max.ms */
     int64_t timestamp_after_max_ms;

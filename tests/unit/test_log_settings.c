@@ -300,6 +300,71 @@ static void segments_without_time_roll_by_their_making(void)
     bench_free(&bench);
 }
 
+/* ---- file.delete.delay.ms ---- */
+
+static int names_with(const char *what)
+{
+    struct ferry_text names = {0};
+    int n = 0;
+    sim_disk_names(bench.disk, &names);
+    for (const char *p = names.data; p && (p = strstr(p, what)); p++)
+        n++;
+    ferry_text_free(&names);
+    return n;
+}
+
+static void files_stay_for_a_while(void)
+{
+    struct log_config c;
+    struct bench_append x;
+    struct log_request r;
+    int error;
+    bench_init(&bench, 38);
+    bench_start(&bench);
+    log_config_defaults(&c);
+    c.segment_bytes = 5000;
+    c.file_delete_delay_ms = 30000;
+    struct log *l = bench_open(&bench, "t", &c, &error);
+    for (int i = 0; i < 10; i++)
+        CHECK_INT(append(l, &x, 0, 500), 0);
+    int before = names_with(".log");
+    CHECK(before >= 5);
+    CHECK_INT(BENCH_AWAIT(&bench, r, log_delete_before(l, &r, l->end)), 0);
+    bench_run(&bench);
+    CHECK_INT(names_with(".log ") + names_with(".log.deleted"), before);
+    CHECK(names_with(".log.deleted") >= 4);
+    bench_advance(&bench, 29000);
+    bench_run(&bench);
+    CHECK(names_with(".log.deleted") >= 4);
+    bench_advance(&bench, 2000);
+    bench_run(&bench);
+    CHECK_INT(names_with(".deleted"), 0);
+    CHECK_INT(names_with(".log"), 1);
+    /* what is left when the broker stops goes when it starts */
+    for (int i = 0; i < 10; i++)
+        CHECK_INT(append(l, &x, 0, 500), 0);
+    CHECK_INT(BENCH_AWAIT(&bench, r, log_delete_before(l, &r, l->end - 5)), 0);
+    bench_run(&bench);
+    CHECK(names_with(".log.deleted") >= 4);
+    CHECK_INT(bench_stop(&bench), 0);
+    CHECK(names_with(".log.deleted") >= 4);
+    bench_start(&bench);
+    l = bench_open(&bench, "t", &c, &error);
+    bench_run(&bench);
+    CHECK_INT(names_with(".deleted"), 0);
+    CHECK_INT(l->start, 95);
+    CHECK(reads_back(l));
+    c.file_delete_delay_ms = 0; /* at once */
+    log_configure(l, &c);
+    for (int i = 0; i < 10; i++)
+        CHECK_INT(append(l, &x, 0, 500), 0);
+    CHECK_INT(BENCH_AWAIT(&bench, r, log_delete_before(l, &r, l->end)), 0);
+    bench_run(&bench);
+    CHECK_INT(names_with(".deleted"), 0);
+    CHECK_INT(names_with(".log"), 1);
+    bench_free(&bench);
+}
+
 /* segment.jitter.ms: partitions that were made together do not roll together, and none rolls late. */
 static void jitter_spreads_the_rolling(void)
 {
@@ -336,6 +401,7 @@ int main(void)
     TAP_RUN(bombs_take_bounded_memory);
     TAP_RUN(records_without_time_grow_old_by_their_appending);
     TAP_RUN(segments_without_time_roll_by_their_making);
+    TAP_RUN(files_stay_for_a_while);
     TAP_RUN(jitter_spreads_the_rolling);
     return tap_done();
 }
