@@ -182,9 +182,10 @@ static const struct ferry_option rows[] = {
              "Whether the checksums of fetched batches are checked."),
     ROW_ENUM("isolation.level", isolation_level, "read_uncommitted=0 read_committed=1",
              "read_uncommitted", "Whether records of open and aborted transactions are read."),
-    ROW_BOOL("allow.auto.create.topics", allow_auto_create_topics, "true",
-             "Whether asking for an unknown topic may make the broker create it. Producers always "
-             "allow it."),
+    ROW_BOOL(
+        "allow.auto.create.topics", allow_auto_create_topics, "true",
+        "Whether subscribing to an unknown topic may make the broker create it. Producers always "
+        "allow it."),
     ROW_BOOL("ferry.partition.eof", partition_eof, "false",
              "Whether reaching the end of a partition is an event."),
     ROW_INT64(

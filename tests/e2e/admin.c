@@ -235,6 +235,88 @@ static void describes_and_deletes_groups(void)
     CHECK(knows_group(false));
 }
 
+/* Two items, of which the second fails with `code` and says why. */
+static bool one_of_two_fails(struct ferry_admin *call, int32_t code)
+{
+    bool ok = run(call, code);
+    const struct ferry_admin_item *good = ferry_admin_item(call, 0),
+                                  *bad = ferry_admin_item(call, 1);
+    ok = ok && ferry_admin_count(call) == 2 && ferry_admin_error_count(call) == 1 &&
+         ferry_admin_int(good, FERRY_FIELD_ERROR, 0) == 0 &&
+         !ferry_admin_text(good, FERRY_FIELD_ERROR_TEXT) &&
+         ferry_admin_int(bad, FERRY_FIELD_ERROR, 0) == code &&
+         ferry_admin_text(bad, FERRY_FIELD_ERROR_TEXT) &&
+         *ferry_admin_text(bad, FERRY_FIELD_ERROR_TEXT);
+    ferry_admin_free(call);
+    return ok;
+}
+
+static struct ferry_admin *call_of(int32_t kind)
+{
+    struct ferry_admin *call = ferry_admin_new(kind);
+    ferry_admin_set_group(call, group);
+    return call;
+}
+
+static void each_item_has_its_own_error(void)
+{
+    char third[80];
+    snprintf(third, sizeof third, "%s-c", topic);
+    struct ferry_admin *call = call_of(FERRY_ADMIN_CREATE_TOPICS);
+    ferry_admin_add_topic(call, third, 2, 1);
+    ferry_admin_add_topic(call, topic, 2, 1);
+    CHECK(one_of_two_fails(call, FERRY_KAFKA_TOPIC_ALREADY_EXISTS));
+    call = call_of(FERRY_ADMIN_DESCRIBE_TOPICS);
+    ferry_admin_add_name(call, third);
+    ferry_admin_add_name(call, "never-made");
+    CHECK(one_of_two_fails(call, FERRY_KAFKA_UNKNOWN_TOPIC_OR_PARTITION));
+    call = call_of(FERRY_ADMIN_CREATE_PARTITIONS);
+    ferry_admin_add_topic(call, third, 3, -1);
+    ferry_admin_add_topic(call, topic, 1, -1);
+    CHECK(one_of_two_fails(call, FERRY_KAFKA_INVALID_PARTITIONS));
+    call = call_of(FERRY_ADMIN_ALTER_CONFIGS);
+    ferry_admin_add_resource(call, FERRY_RESOURCE_TOPIC, third);
+    ferry_admin_add_config(call, "segment.bytes", "3145728", FERRY_CONFIG_SET);
+    ferry_admin_add_resource(call, FERRY_RESOURCE_TOPIC, topic);
+    ferry_admin_add_config(call, "segment.bytes", "many", FERRY_CONFIG_SET);
+    CHECK(one_of_two_fails(call, FERRY_KAFKA_INVALID_CONFIG));
+    call = call_of(FERRY_ADMIN_DESCRIBE_CONFIGS);
+    ferry_admin_add_resource(call, FERRY_RESOURCE_TOPIC, third);
+    ferry_admin_add_resource(call, FERRY_RESOURCE_TOPIC, "never-made");
+    CHECK(one_of_two_fails(call, FERRY_KAFKA_UNKNOWN_TOPIC_OR_PARTITION));
+    call = call_of(FERRY_ADMIN_LIST_OFFSETS);
+    ferry_admin_add_partition(call, third, 0, FERRY_ADMIN_LATEST);
+    ferry_admin_add_partition(call, third, 7, FERRY_ADMIN_LATEST);
+    CHECK(one_of_two_fails(call, FERRY_KAFKA_UNKNOWN_TOPIC_OR_PARTITION));
+    call = call_of(FERRY_ADMIN_DELETE_RECORDS);
+    ferry_admin_add_partition(call, third, 0, -1);
+    ferry_admin_add_partition(call, third, 1, 1);
+    CHECK(one_of_two_fails(call, FERRY_KAFKA_OFFSET_OUT_OF_RANGE));
+    call = call_of(FERRY_ADMIN_ALTER_GROUP_OFFSETS);
+    ferry_admin_add_partition(call, third, 0, 0);
+    ferry_admin_add_partition(call, "never-made", 0, 0);
+    CHECK(one_of_two_fails(call, FERRY_KAFKA_UNKNOWN_TOPIC_OR_PARTITION));
+    call = call_of(
+        FERRY_ADMIN_DESCRIBE_GROUPS); /* here a group that is not there need not be an error */
+    ferry_admin_add_name(call, group);
+    ferry_admin_add_name(call, "never-was");
+    struct ferry_error err = {0};
+    int32_t code = ferry_admin_run(call, handle, 20000, &err);
+    CHECK(code == 0 || code == FERRY_KAFKA_GROUP_ID_NOT_FOUND);
+    CHECK_STR(ferry_admin_text(ferry_admin_item(call, 0), FERRY_FIELD_STATE), "Empty");
+    CHECK(number(call, 1, FERRY_FIELD_ERROR) == FERRY_KAFKA_GROUP_ID_NOT_FOUND ||
+          !strcmp(ferry_admin_text(ferry_admin_item(call, 1), FERRY_FIELD_STATE), "Dead"));
+    ferry_admin_free(call);
+    call = call_of(FERRY_ADMIN_DELETE_GROUPS);
+    ferry_admin_add_name(call, group);
+    ferry_admin_add_name(call, "never-was");
+    CHECK(one_of_two_fails(call, FERRY_KAFKA_GROUP_ID_NOT_FOUND));
+    call = call_of(FERRY_ADMIN_DELETE_TOPICS);
+    ferry_admin_add_name(call, third);
+    ferry_admin_add_name(call, "never-made");
+    CHECK(one_of_two_fails(call, FERRY_KAFKA_UNKNOWN_TOPIC_OR_PARTITION));
+}
+
 static void deletes_topics(void)
 {
     struct ferry_admin *call = ferry_admin_new(FERRY_ADMIN_DELETE_TOPICS);
@@ -327,6 +409,7 @@ int main(int argc, char **argv)
     TAP_RUN(offsets_of_an_empty_log);
     TAP_RUN(group_offsets);
     TAP_RUN(describes_and_deletes_groups);
+    TAP_RUN(each_item_has_its_own_error);
     TAP_RUN(deletes_topics);
     TAP_RUN(refuses_what_makes_no_sense);
     TAP_RUN(started_calls_come_to_a_queue);

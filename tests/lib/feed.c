@@ -271,6 +271,11 @@ static bool on_fetch(struct feed *f, struct puppet_conn *c, const struct ferry_r
     f->last_version = head->version;
     f->last_epoch = q.session_epoch;
     f->last_wait = q.max_wait_ms;
+    f->last_min = q.min_bytes;
+    f->last_max = q.max_bytes;
+    f->last_isolation = q.isolation_level;
+    snprintf(f->last_rack, sizeof f->last_rack, "%.*s", (int)q.rack_id.len,
+             q.rack_id.data ? q.rack_id.data : "");
     if (head->version < 7)
         q.session_epoch = -1;
     if (q.session_epoch == 0 && !f->no_sessions)

@@ -56,6 +56,8 @@ struct feed {
     size_t fetch_bytes; /* most that is answered for a partition; 0: one batch */
     /* What the last fetch asked. */
     int fetches, last_asked, last_forgotten, last_epoch, last_wait, last_version;
+    int last_min, last_max, last_isolation;
+    char last_rack[16];
     int first_bytes,
         last_bytes;   /* asked of a partition by the first fetch, and by the last that named one */
     bool silent_once; /* the next answer leaves partition 1 out */

@@ -260,6 +260,7 @@ static void answer_metadata(struct puppet *p, struct puppet_conn *c,
     m.error_code = head->version >= 13 ? p->metadata_error : 0;
     if (ferry_msg_decode(ferry_api_request(head->api), head->version, head->body, 0, &arena, &q,
                          NULL) == 0) {
+        p->creation_allowed |= q.allow_auto_topic_creation;
         for (int i = 0; q.topics_count < 0 && i < p->topic_count; i++)
             fill_topic(p, &p->topics[i], head->version, &topics[m.topics_count++], parts[i], nodes);
         for (int32_t k = 0; k < q.topics_count && k < PUPPET_TOPICS; k++) {

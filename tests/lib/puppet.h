@@ -77,6 +77,7 @@ struct puppet {
     size_t resolve_count;
     bool hold_resolves;
     /* What was seen. */
+    bool creation_allowed; /* by some Metadata request */
     int opens, refusals, requests, metadata_requests, api_versions_requests,
         find_coordinator_requests, errors;
     int last_error;

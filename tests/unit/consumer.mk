@@ -20,3 +20,6 @@ tests_unit_test_consumer_LDADD = libfeed.la libpuppet.la libtap.la libclientcore
 check_PROGRAMS += tests/unit/test_api_consumer
 tests_unit_test_api_consumer_SOURCES = tests/unit/test_api_consumer.c tests/lib/inner.c tests/lib/inner.h
 tests_unit_test_api_consumer_LDADD = libtap.la librefbroker.la libclientcore.la libcommon.la
+check_PROGRAMS += tests/unit/test_client_keys
+tests_unit_test_client_keys_SOURCES = tests/unit/test_client_keys.c
+tests_unit_test_client_keys_LDADD = libfeed.la libpuppet.la libtap.la libclientcore.la libcommon.la

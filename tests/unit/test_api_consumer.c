@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 static struct inner *broker;
@@ -427,6 +428,63 @@ static void a_rebalance_is_answered_later_by_any_thread(void)
     }
 }
 
+static void count_it(struct ferry_consumer *c, struct ferry_rebalance *r, void *opaque)
+{
+    struct asked *a = opaque;
+    (void)c;
+    a->assigned += ferry_rebalance_kind(r) == FERRY_REBALANCE_ASSIGNED;
+    a->revoked += ferry_rebalance_kind(r) == FERRY_REBALANCE_REVOKED;
+    a->lost += ferry_rebalance_kind(r) == FERRY_REBALANCE_LOST;
+}
+
+static int64_t now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* Three applications that do not poll for more than twice the session time-out: the I/O thread sends heartbeats for the first,
+ * the second steps its handle, the third does neither and is put out. */
+static void a_busy_application_stays_a_member(void)
+{
+    static const char *const topics[] = {"alone"};
+    struct ferry_consumer *c[3];
+    struct asked asked[3] = {{.assigned = 0}};
+    int32_t before[3], after;
+    char settings[300], id[100];
+    struct ferry_message m;
+    for (int i = 0; i < 3; i++) {
+        snprintf(settings, sizeof settings,
+                 "group.id=busy%d\nsession.timeout.ms=800\nheartbeat.interval.ms=50\nferry.io."
+                 "thread=%s\n",
+                 i, i ? "false" : "true");
+        c[i] = make(settings);
+        ferry_consumer_on_rebalance(c[i], count_it, &asked[i]);
+        CHECK_INT(ferry_consumer_subscribe(c[i], topics, 1, &err), 0);
+        for (int k = 0; k < 400 && !asked[i].assigned; k++)
+            CHECK_INT(ferry_consumer_poll(c[i], &m, 1, 50, &err), 0);
+        CHECK_INT(asked[i].assigned, 1);
+        CHECK_INT(ferry_consumer_member(c[i], id, sizeof id, &before[i]), 0);
+    }
+    struct ferry_handle *h = ferry_consumer_handle(c[1]);
+    for (int64_t until = now_ms() + 1700, left; (left = until - now_ms()) > 0;) {
+        struct pollfd p = {.fd = ferry_handle_fd(h), .events = POLLIN};
+        int wait = ferry_handle_timeout_ms(h);
+        poll(&p, 1, wait < 0 || wait > left ? (int)left : wait);
+        CHECK(ferry_handle_step(h) >= 0);
+    }
+    for (int i = 0; i < 3; i++)
+        for (int k = 0; k < (i < 2 ? 4 : 400) && !asked[i].lost; k++)
+            CHECK_INT(ferry_consumer_poll(c[i], &m, 1, 50, &err), 0);
+    for (int i = 0; i < 3; i++) {
+        CHECK_INT(ferry_consumer_member(c[i], id, sizeof id, &after), 0);
+        CHECK_INT(asked[i].lost, i == 2);
+        CHECK(i == 2 || (after == before[i] && asked[i].assigned == 1));
+        end(c[i]);
+    }
+}
+
 /* -- Queues ------------------------------------------------------------------------------------- */
 
 static void every_partition_can_have_a_queue(void)
@@ -704,6 +762,7 @@ static void statistics_tell_of_brokers_and_partitions(void)
 struct hooked {
     _Atomic int resolves, sockets, connects, closes, starts, exits;
     char host[64];
+    int send_buffer, receive_buffer;
     struct sockaddr_in address;
 };
 
@@ -728,8 +787,12 @@ static int hook_connect(void *cookie, int fd, const struct sockaddr *a, uint32_t
                         const char *host)
 {
     struct hooked *h = cookie;
-    if (h->connects++ == 0)
+    socklen_t size = sizeof h->send_buffer;
+    if (h->connects++ == 0) {
         snprintf(h->host, sizeof h->host, "%s", host);
+        getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &h->send_buffer, &size);
+        getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &h->receive_buffer, &size);
+    }
     return connect(fd, a, len);
 }
 
@@ -789,7 +852,8 @@ static void hooks_serve_consumers_and_no_descriptor_leaks(void)
     h.address.sin_port = htons((uint16_t)atoi(strchr(inner_address(broker), ':') + 1));
     h.address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     struct ferry_config *config =
-        settings_of("bootstrap.servers=kafka.example:9092\nauto.offset.reset=earliest\n");
+        settings_of("bootstrap.servers=kafka.example:9092\nauto.offset.reset=earliest\n"
+                    "send.buffer.bytes=20000\nreceive.buffer.bytes=30000\n");
     CHECK_INT(ferry_config_set_hooks(config, &(struct ferry_hooks){.size = 1}, &err),
               FERRY_E_INVALID);
     CHECK_INT(ferry_config_set_hooks(config, &hooks, &err), 0);
@@ -800,6 +864,7 @@ static void hooks_serve_consumers_and_no_descriptor_leaks(void)
     CHECK_INT(drain(c, 20 * PARTS), 20 * PARTS);
     CHECK_INT(leaky_descriptors(), before); /* sockets of the hook's too */
     CHECK_STR(h.host, "kafka.example");
+    CHECK(h.send_buffer == 40000 && h.receive_buffer == 60000); /* Linux doubles what it is given */
     end(c);
     CHECK(h.resolves >= 1 && h.connects >= 2 && h.sockets >= h.connects);
     CHECK_INT(h.closes, h.sockets);
@@ -824,7 +889,8 @@ static void brokers_can_be_added_later(void)
 
 int main(void)
 {
-    static const char *const settings[] = {"num.partitions=4", NULL};
+    static const char *const settings[] = {"num.partitions=4", "group.min.session.timeout.ms=100",
+                                           NULL};
     broker = inner_start(settings);
     if (!broker)
         return 1;
@@ -836,6 +902,7 @@ int main(void)
     TAP_RUN(any_list_is_committed);
     TAP_RUN(what_is_stored_is_committed_and_gone_on_from);
     TAP_RUN(a_rebalance_is_answered_later_by_any_thread);
+    TAP_RUN(a_busy_application_stays_a_member);
     TAP_RUN(every_partition_can_have_a_queue);
     TAP_RUN(the_consumers_queue_can_be_read_by_hand);
     TAP_RUN(callbacks_may_call_and_lock);
