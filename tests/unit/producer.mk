@@ -17,6 +17,10 @@ check_PROGRAMS += tests/unit/test_sender
 tests_unit_test_sender_SOURCES = tests/unit/test_sender.c tests/lib/sink.c tests/lib/sink.h
 tests_unit_test_sender_LDADD = libpuppet.la libtap.la libclientcore.la libcommon.la
 
+check_PROGRAMS += tests/unit/test_sender_rules
+tests_unit_test_sender_rules_SOURCES = tests/unit/test_sender_rules.c tests/lib/sink.c tests/lib/sink.h
+tests_unit_test_sender_rules_LDADD = libpuppet.la libtap.la libclientcore.la libcommon.la
+
 # The public API, with threads, on a broker in the same process.
 check_PROGRAMS += tests/unit/test_api_producer
 tests_unit_test_api_producer_SOURCES = tests/unit/test_api_producer.c tests/lib/inner.c tests/lib/inner.h

@@ -128,6 +128,125 @@ static void a_record_comes_back_in_its_report(void)
     ferry_report_release(r);
 }
 
+/* -- What else a record can have -- */
+
+static void many_are_sent_at_once_and_each_has_its_error(void)
+{
+    struct ferry_producer *p = make("linger.ms=1\n", FERRY_REPORTS | FERRY_REPORT_COOKIES);
+    CHECK(p);
+    struct ferry_topic *t = ferry_producer_topic(p, "many", &err);
+    CHECK(ferry_topic_wait(t, PATIENCE_MS, &err) > 0);
+    struct ferry_outgoing o[10] = {{0}};
+    for (int i = 0; i < 10; i++) {
+        o[i].value = "v";
+        o[i].value_len = i == 3 ? -2 : 1;
+        o[i].partition = i == 7 ? 99 : 0;
+        o[i].cookie = (uint64_t)i;
+    }
+    CHECK_INT(ferry_send_many(t, o, 10), 8);
+    for (int i = 0; i < 10; i++)
+        CHECK_INT(o[i].error, i == 3 || i == 7 ? FERRY_E_INVALID : 0);
+    CHECK_INT(take(p, 8, NULL), 0);
+    end(p);
+}
+
+static void a_topic_can_have_settings_of_its_own(void)
+{
+    struct ferry_report_info info;
+    struct ferry_producer *p = make("linger.ms=0\n", FERRY_REPORTS);
+    struct ferry_config *c = ferry_config_new();
+    CHECK(p && c);
+    CHECK_INT(ferry_config_set(c, "acks", "0", &err), 0);
+    CHECK_INT(ferry_config_set(c, "compression.type", "gzip", &err), 0);
+    struct ferry_topic *t = ferry_producer_topic_with(p, "special", c, &err);
+    CHECK(t && ferry_producer_topic(p, "special", &err) == t);
+    CHECK(!ferry_producer_topic_with(p, "special", c, &err) && err.code == FERRY_E_EXISTS);
+    ferry_config_free(c);
+    struct ferry_topic *usual = ferry_producer_topic(p, "usual", &err);
+    CHECK_INT(ferry_send(t, 0, NULL, 0, "x", 1, 0, 0), 0);
+    CHECK_INT(take(p, 1, &info), 0);
+    CHECK(info.base_offset == -1 && info.outcome == FERRY_PERSISTED); /* nobody answered */
+    CHECK_INT(ferry_send(usual, 0, NULL, 0, "x", 1, 0, 0), 0);
+    CHECK_INT(take(p, 1, &info), 0);
+    CHECK_INT(info.base_offset, 0);
+    end(p);
+}
+
+static void packed_records_are_kept_for_the_report_if_asked(void)
+{
+    char value[2000];
+    memset(value, 'z', sizeof value);
+    for (int keep = 0; keep < 2; keep++) {
+        struct ferry_producer *p =
+            make("linger.ms=5\ncompression.type=lz4\n",
+                 FERRY_REPORTS | FERRY_REPORT_COOKIES | (keep ? FERRY_REPORT_RECORDS : 0));
+        CHECK(p);
+        struct ferry_topic *t = ferry_producer_topic(p, "packed", &err);
+        CHECK(ferry_topic_wait(t, PATIENCE_MS, &err) > 0);
+        for (uint64_t i = 0; i < 5; i++)
+            CHECK_INT(ferry_send(t, 0, "key", 3, value, sizeof value, i, 0), 0);
+        for (uint64_t i = 0; i < 5;) {
+            struct ferry_reported got;
+            struct ferry_report *r = ferry_producer_poll(p, PATIENCE_MS);
+            CHECK(r);
+            for (; ferry_report_next(r, &got, 1) == 1; i++) {
+                CHECK_INT(got.cookie, i);
+                CHECK_INT(got.value_len, keep ? (int)sizeof value : -1);
+                CHECK_INT(got.key_len, keep ? 3 : -1);
+                CHECK(!keep || !memcmp(got.value, value, sizeof value));
+                CHECK(keep || (!got.value && !got.key));
+            }
+            ferry_report_release(r);
+        }
+        end(p);
+    }
+}
+
+static void a_record_expires_by_its_own_time(void)
+{
+    struct ferry_report_info info;
+    struct ferry_producer *p =
+        make("linger.ms=60000\ndelivery.timeout.ms=200000\n", FERRY_REPORTS | FERRY_RECORD_EXPIRY);
+    CHECK(p);
+    struct ferry_topic *t = ferry_producer_topic(p, "brief", &err);
+    CHECK(ferry_topic_wait(t, PATIENCE_MS, &err) > 0);
+    struct ferry_outgoing o = {.value = "x", .value_len = 1};
+    CHECK_INT(ferry_send_record(t, &o, NULL, &err), 0);
+    o.expires_in = 50;
+    int64_t before = ferry_clock_now();
+    CHECK_INT(ferry_send_record(t, &o, NULL, &err), 0);
+    CHECK_INT(take(p, 1, &info), 1);
+    CHECK(info.error == FERRY_E_EXPIRED && info.outcome == FERRY_NOT_PERSISTED);
+    CHECK(ferry_clock_now() - before >= 50 * FERRY_MS);
+    CHECK_INT(ferry_producer_flush(p, PATIENCE_MS, &err), 0); /* the other one lives */
+    CHECK_INT(take(p, 1, &info), 0);
+    end(p);
+}
+
+static void a_cluster_that_is_not_there_is_waited_for_and_told(void)
+{
+    struct ferry_report_info info;
+    struct ferry_producer *p = producer_at("127.0.0.1:1",
+                                           "delivery.timeout.ms=400\nlinger.ms=0\n"
+                                           "request.timeout.ms=300\n",
+                                           FERRY_REPORTS);
+    CHECK(p);
+    struct ferry_topic *t = ferry_producer_topic(p, "nowhere", &err);
+    CHECK(t && ferry_topic_partition_count(t) == 0 && ferry_topic_available(t, 0) == 0);
+    CHECK_INT(ferry_topic_wait(t, 50, &err), FERRY_E_TIMED_OUT);
+    CHECK(strstr(err.text, "nowhere"));
+    CHECK_INT(ferry_send(t, -1, NULL, 0, "x", 1, 0, 0), 0);
+    CHECK_INT(ferry_producer_flush(p, 10, &err), FERRY_E_TIMED_OUT);
+    struct ferry_report *r = ferry_producer_poll(p, PATIENCE_MS);
+    CHECK(r);
+    ferry_report_info(r, &info);
+    CHECK(info.error == FERRY_E_EXPIRED && info.partition == -1);
+    CHECK(strstr(info.text, "delivery.timeout.ms=400"));
+    ferry_report_release(r);
+    CHECK_INT(ferry_send(t, -1, NULL, 0, "x", 1, 0, 0), 0);
+    ferry_producer_free(p); /* without a close: what is left is dropped */
+}
+
 /* -- Many threads -- */
 enum { SENDERS = 4, EACH = 4000 };
 static struct ferry_topic *shared_topic;
@@ -481,6 +600,11 @@ int main(void)
     if (!broker)
         return 1;
     TAP_RUN(a_record_comes_back_in_its_report);
+    TAP_RUN(many_are_sent_at_once_and_each_has_its_error);
+    TAP_RUN(a_topic_can_have_settings_of_its_own);
+    TAP_RUN(packed_records_are_kept_for_the_report_if_asked);
+    TAP_RUN(a_record_expires_by_its_own_time);
+    TAP_RUN(a_cluster_that_is_not_there_is_waited_for_and_told);
     TAP_RUN(threads_send_side_by_side);
     TAP_RUN(a_full_buffer_is_an_error_or_a_wait);
     TAP_RUN(the_number_of_records_can_be_limited);
