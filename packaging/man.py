@@ -22,7 +22,7 @@ def main(path):
            f"{escape(name)} \\- {escape(summary[:1].lower() + summary[1:].rstrip('.'))}",
            ".SH SYNOPSIS", f".B {escape(name)}", escape(usage), ".SH OPTIONS"]
     after = []
-    option = re.compile(r"^  (-\S+(?: [A-Z]\S*)?)(?:\s{2,}(\S.*))?$")
+    option = re.compile(r"^  (-\S+(?: [A-Z[]\S*)?)(?:\s{2,}(\S.*))?$")
     in_option = False
     for line in rest:
         m = option.match(line)

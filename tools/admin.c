@@ -3,6 +3,7 @@
 
 #include "tools/admin.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@ struct ferry_handle *admin_open(struct opt_program *p)
     struct ferry_error err;
     if (!opt_given(p, "--bootstrap-server"))
         opt_usage(p, "--bootstrap-server is required");
+    signal(SIGPIPE, SIG_IGN); /* opt_finish tells a closed pipe from a failure */
     struct ferry_config *config = opt_config(p, "--command-config", NULL);
     struct ferry_handle *handle = ferry_open(config, NULL, &err);
     ferry_config_free(config);
@@ -35,29 +37,20 @@ bool admin_run(struct opt_program *p, struct ferry_admin *call, struct ferry_han
 int admin_say(struct opt_program *p, const struct ferry_admin_item *item, const char *what)
 {
     const char *text = ferry_admin_text(item, FERRY_FIELD_ERROR_TEXT);
-    opt_say(p, "%s: %s%s%s", what ? what : "?",
-            ferry_error_name((int32_t)ferry_admin_int(item, FERRY_FIELD_ERROR, 0)),
-            text ? ": " : "", text ? text : "");
+    const char *name = ferry_error_name((int32_t)ferry_admin_int(item, FERRY_FIELD_ERROR, 0));
+    bool more = text && *text && strcmp(text, name) != 0;
+    opt_say(p, "%s: %s%s%s", what ? what : "?", name, more ? ": " : "", more ? text : "");
     return EXIT_FAILED;
 }
 
-struct admin_names admin_names(struct opt_program *p, const char *option)
+void admin_names_add(struct admin_names *list, const char *name, size_t len)
 {
-    struct admin_names list = {0};
-    struct opt *o = opt_get(p, option);
-    for (size_t i = 0; i < o->count; i++) {
-        for (const char *at = o->all[i]; *at;) {
-            size_t n = strcspn(at, ",");
-            char **grown = realloc(list.names, (list.count + 1) * sizeof *grown);
-            if (!grown)
-                exit(EXIT_FAILED);
-            list.names = grown;
-            if (n)
-                list.names[list.count++] = strndup(at, n);
-            at += n + (at[n] == ',');
-        }
-    }
-    return list;
+    char **grown = realloc(list->names, (list->count + 1) * sizeof *grown);
+    char *copy = strndup(name, len);
+    if (!grown || !copy)
+        exit(EXIT_FAILED);
+    list->names = grown;
+    list->names[list->count++] = copy;
 }
 
 void admin_names_free(struct admin_names *list)

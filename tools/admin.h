@@ -14,12 +14,12 @@ bool admin_run(struct opt_program *, struct ferry_admin *, struct ferry_handle *
 /* Says an item's error; EXIT_FAILED. */
 int admin_say(struct opt_program *, const struct ferry_admin_item *, const char *what);
 
-/* The values of a repeatable option, each a list with commas. */
+/* Names of topics or groups; each is the list's own. */
 struct admin_names {
     char **names;
     size_t count;
 };
-struct admin_names admin_names(struct opt_program *, const char *option);
+void admin_names_add(struct admin_names *, const char *name, size_t len);
 void admin_names_free(struct admin_names *);
 int admin_compare_names(const void *, const void *); /* for qsort of const char * */
 

@@ -27,15 +27,18 @@ static struct opt opts[] = {
     {"--command-config", "FILE", "client settings from a properties file", "--producer.config", 0},
     {"--command-property", "KEY=VALUE", "a client setting; may be repeated", "--producer-property",
      1},
-    {"--reader-config", "FILE", "how lines are read, from a properties file", 0, 0},
-    {"--json", 0, "each line is a JSON object: key, value, headers, partition, timestamp", 0, 0},
+    {"--reader-config", "FILE", "how lines are read, from a properties file; --property wins", 0,
+     0},
+    {"--json", 0, "each line is a JSON object (see below)", 0, 0},
     {"--partition", "NUMBER", "send to this partition whatever the key", 0, 0},
     {"--sync", 0, "wait for each record's outcome before the next", 0, 0},
-    {"--compression-codec", "NAME", "none, gzip, snappy, lz4 or zstd", "--compression-type", 0},
+    {"--compression-codec", "[NAME]", "none, gzip (if no name is given), snappy, lz4 or zstd",
+     "--compression-type", 0},
     {"--request-required-acks", "N", "acks: 0, 1 or all (-1)", "--acks", 0},
     {"--request-timeout-ms", "MS", "request.timeout.ms", 0, 0},
     {"--timeout", "MS", "linger.ms: how long a batch waits for more records", "--linger-ms", 0},
-    {"--batch-size", "BYTES", "batch.size", "--max-partition-memory-bytes", 0},
+    {"--batch-size", "BYTES", "batch.size", 0, 0},
+    {"--max-partition-memory-bytes", "BYTES", "batch.size too; wins over --batch-size", 0, 0},
     {"--max-memory-bytes", "BYTES", "buffer.memory", 0, 0},
     {"--max-block-ms", "MS", "max.block.ms: how long to wait for room in the buffer", 0, 0},
     {"--message-send-max-retries", "N", "retries", 0, 0},
@@ -51,7 +54,19 @@ static struct opt_program program = {
     "Properties: parse.key (false), key.separator (tab), parse.headers (false), headers.delimiter "
     "(tab),\n"
     "headers.separator (,), headers.key.separator (:), null.marker (none), ignore.error (false).\n"
-    "A line is [headers DELIMITER][key SEPARATOR]value.\n"
+    "A line is [headers DELIMITER][key SEPARATOR]value. With ignore.error what is missing is left "
+    "out, not an error.\n"
+    "JSON: {\"key\": K, \"value\": V, \"headers\": [[NAME, V], ...], \"partition\": N, "
+    "\"timestamp\": MS}; each may be "
+    "left out. K, V and NAME\n"
+    "are a string, {\"base64\": \"...\"} for any bytes, or null (not NAME). topic, offset and "
+    "timestampType are passed "
+    "over, so that what\n"
+    "ferry-console-consumer --json prints can be sent again.\n"
+    "Records that could not be delivered are counted on standard error, and make the status 1. "
+    "Ctrl-C ends the input; what "
+    "was read\n"
+    "is still delivered, unless there is a second Ctrl-C.\n"
     "Example: printf 'k\\tv\\n' | ferry-console-producer --bootstrap-server localhost:9092 --topic "
     "t --property parse.key=true"};
 
@@ -63,6 +78,7 @@ static const struct {
                 {"--request-timeout-ms", "request.timeout.ms"},
                 {"--timeout", "linger.ms"},
                 {"--batch-size", "batch.size"},
+                {"--max-partition-memory-bytes", "batch.size"},
                 {"--max-memory-bytes", "buffer.memory"},
                 {"--max-block-ms", "max.block.ms"},
                 {"--message-send-max-retries", "retries"},
@@ -93,19 +109,12 @@ static const char *property(const char *key, const char *otherwise)
 static void reader_init(struct reader *r)
 {
     static const char *const known[] = {
-        "parse.key",         "key.separator",         "parse.headers", "headers.delimiter",
-        "headers.separator", "headers.key.separator", "null.marker",   "ignore.error"};
-    for (int k = 0; k < 2; k++) {
-        struct opt *o = opt_get(&program, k ? "--reader-property" : "--property");
-        for (size_t i = 0; i < o->count; i++) {
-            size_t n = strcspn(o->all[i], "="), j = 0;
-            while (j < sizeof known / sizeof *known &&
-                   (strlen(known[j]) != n || memcmp(known[j], o->all[i], n)))
-                j++;
-            if (j == sizeof known / sizeof *known)
-                opt_usage(&program, "%s %s: no such property", o->name, o->all[i]);
-        }
-    }
+        "parse.key",         "key.separator",     "parse.headers",
+        "headers.delimiter", "headers.separator", "headers.key.separator",
+        "null.marker",       "ignore.error",      NULL};
+    opt_load_properties(&program, "--reader-config", "--property");
+    opt_known_properties(&program, "--property", known);
+    opt_known_properties(&program, "--reader-property", known);
     r->parse_key = opt_truth(&program, "parse.key", property("parse.key", NULL), false);
     r->parse_headers = opt_truth(&program, "parse.headers", property("parse.headers", NULL), false);
     r->ignore_error = opt_truth(&program, "ignore.error", property("ignore.error", NULL), false);
@@ -149,9 +158,10 @@ static const void *null_or(const struct reader *r, const char *text, size_t len,
 static bool add_header(struct reader *r, struct ferry_outgoing *record, const char *text,
                        size_t len)
 {
-    const char *name;
-    size_t name_len;
-    if (!split(&text, &len, r->headers_key_separator, &name, &name_len))
+    const char *name = text;
+    size_t name_len = len;
+    bool bare = !split(&text, &len, r->headers_key_separator, &name, &name_len);
+    if (bare && !r->ignore_error)
         return false;
     if (record->header_count == r->header_cap) {
         int32_t cap = r->header_cap ? 2 * r->header_cap : 8;
@@ -162,8 +172,9 @@ static bool add_header(struct reader *r, struct ferry_outgoing *record, const ch
         r->header_cap = cap;
     }
     struct ferry_header *h = &r->headers[record->header_count++];
-    *h = (struct ferry_header){.name = name, .name_len = (int32_t)name_len};
-    h->value = null_or(r, text, len, &h->value_len);
+    *h = (struct ferry_header){.name = name, .name_len = (int32_t)name_len, .value_len = -1};
+    if (!bare)
+        h->value = null_or(r, text, len, &h->value_len);
     return true;
 }
 
@@ -190,26 +201,22 @@ static const char *parse_headers(struct reader *r, const char **line, size_t *le
     return NULL;
 }
 
-/* NULL, or what is wrong with the line. */
+/* NULL, or what is wrong with the line. With ignore.error what is missing is absent, as for Kafka's reader. */
 static const char *parse(struct reader *r, const char *line, size_t len,
                          struct ferry_outgoing *record)
 {
-    const char *whole = line, *key, *wrong = NULL;
-    size_t whole_len = len, key_len;
+    const char *key, *wrong = NULL;
+    size_t key_len;
+    record->key_len = -1;
     if (r->parse_headers)
         wrong = parse_headers(r, &line, &len, record);
-    if (!wrong && r->parse_key) {
-        if (split(&line, &len, r->key_separator, &key, &key_len))
-            record->key = null_or(r, key, key_len, &record->key_len);
-        else
-            wrong = "no key separator";
-    }
     if (wrong && !r->ignore_error)
         return wrong;
-    if (wrong) { /* as Kafka's reader: the whole line is the value then */
-        *record = (struct ferry_outgoing){.partition = record->partition};
-        line = whole;
-        len = whole_len;
+    if (r->parse_key) {
+        if (split(&line, &len, r->key_separator, &key, &key_len))
+            record->key = null_or(r, key, key_len, &record->key_len);
+        else if (!r->ignore_error)
+            return "no key separator";
     }
     record->value = null_or(r, line, len, &record->value_len);
     return NULL;
@@ -301,6 +308,8 @@ static void configure(struct ferry_config *config)
     struct ferry_error err;
     for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
         const char *text = opt_get(&program, settings[i].option)->text;
+        if (text && !*text && !strcmp(settings[i].option, "--compression-codec"))
+            text = "gzip";
         if (text && ferry_config_set(config, settings[i].key, text, &err))
             opt_usage(&program, "%s: %s", settings[i].option, err.text);
     }

@@ -39,6 +39,9 @@ static struct opt_program program = {
     "reads a topic from its\n"
     "beginning and prints the rate; latency sends one record after the other and prints the time "
     "until a consumer has it.\n"
+    "Ctrl-C ends it with what was measured until then, and status 1. On a terminal a line on "
+    "standard error tells how far "
+    "it is.\n"
     "Example: ferry-perf produce --bootstrap-server localhost:9092 --topic t --num-records 1000000 "
     "--record-size 100"};
 
@@ -166,7 +169,7 @@ static int produce(const struct ferry_config *config, const char *name)
     ferry_producer_flush(p, 0, NULL);
     int64_t quiet = now_us() + 1000 * opt_number(&program, "--timeout-ms", 0, INT32_MAX, 10000),
             done = -1;
-    while (r->acked + r->failed < sent && now_us() < quiet) {
+    while (r->acked + r->failed < sent && now_us() < quiet && !opt_interrupted) {
         take_reports(p, r, 100);
         if (r->acked + r->failed != done)
             quiet = now_us() + 1000 * opt_number(&program, "--timeout-ms", 0, INT32_MAX, 10000);
@@ -217,7 +220,7 @@ static int32_t begin_consuming(struct ferry_consumer *c, const char *name, int64
 
 static int consume(struct ferry_config *config, const char *name)
 {
-    enum { MANY = 1000 };
+    enum { MANY = 1000, STEP_MS = 200 }; /* a step: how soon a signal is seen */
     static struct ferry_message messages[MANY];
     struct ferry_error err;
     int64_t total = opt_number(&program, "--num-records", 1, INT64_MAX, 1000000), count = 0,
@@ -233,10 +236,15 @@ static int consume(struct ferry_config *config, const char *name)
         ferry_consumer_free(c);
         return EXIT_FAILED;
     }
-    while (count < total && !opt_interrupted) {
-        int32_t n = ferry_consumer_poll(c, messages, MANY, timeout, &err);
-        if (n <= 0)
+    int64_t last = start;
+    while (count < total && !opt_interrupted && now_us() - last <= 1000 * (int64_t)timeout) {
+        int32_t n =
+            ferry_consumer_poll(c, messages, MANY, timeout < STEP_MS ? timeout : STEP_MS, &err);
+        if (n < 0)
             break;
+        if (n == 0)
+            continue;
+        last = now_us();
         if (!first)
             first = now_us();
         for (int32_t i = 0; i < n; i++) {
@@ -264,7 +272,8 @@ static bool await_stamp(struct ferry_consumer *c, int64_t stamp, int32_t timeout
     int64_t deadline = now_us() + 1000 * (int64_t)timeout_ms, left;
     while ((left = deadline - now_us()) > 0 && !opt_interrupted) {
         int64_t got = 0;
-        int32_t n = ferry_consumer_poll(c, &m, 1, (int32_t)(left / 1000) + 1, NULL);
+        int32_t n =
+            ferry_consumer_poll(c, &m, 1, left < 200000 ? (int32_t)(left / 1000) + 1 : 200, NULL);
         if (n == 1 && !m.error && m.value_len >= (int32_t)sizeof got)
             memcpy(&got, m.value, sizeof got);
         if (got == stamp)
@@ -344,5 +353,5 @@ int main(int argc, char **argv)
     else
         opt_usage(&program, "%s is no mode: produce, consume or latency", mode);
     ferry_config_free(config);
-    return status;
+    return opt_finish(status);
 }

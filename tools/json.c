@@ -138,11 +138,26 @@ static bool to_number(json_t *v, int64_t low, int64_t high, int64_t otherwise, i
     return json_is_integer(v) && *out >= low && *out <= high;
 }
 
+/* A key of an object that means nothing is likely a wrong word for one that does. */
+static bool is_known(const char *key)
+{
+    static const char *const known[] = {"key",       "value", "headers", "partition",
+                                        "timestamp", "topic", "offset",  "timestampType"};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (!strcmp(known[i], key))
+            return true;
+    return false;
+}
+
 static const char *fill(struct owned *w, struct ferry_outgoing *r)
 {
     int64_t partition;
     if (!json_is_object(w->tree))
         return "expected an object";
+    for (void *at = json_object_iter(w->tree); at; at = json_object_iter_next(w->tree, at))
+        if (!is_known(json_object_iter_key(at)))
+            return "a key is none of key, value, headers, partition, timestamp, topic, offset, "
+                   "timestampType";
     if (!to_bytes(w, json_object_get(w->tree, "key"), &r->key, &r->key_len))
         return "\"key\" is neither null, a string nor {\"base64\": ...}";
     if (!to_bytes(w, json_object_get(w->tree, "value"), &r->value, &r->value_len))
@@ -169,7 +184,7 @@ bool json_read_record(const char *line, size_t len, struct json_record *out, cha
         snprintf(why, why_size, "out of memory");
         return false;
     }
-    w->tree = json_loadb(line, len, JSON_ALLOW_NUL, &err);
+    w->tree = json_loadb(line, len, JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, &err);
     if (!w->tree) {
         snprintf(why, why_size, "no JSON: %s at column %d", err.text, err.column);
         return false;

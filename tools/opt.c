@@ -110,6 +110,9 @@ static void help(const struct opt_program *p)
 
 static void add(struct opt_program *p, struct opt *o, const char *value)
 {
+    static const char refused[] = "not supported: ";
+    if (!strncmp(o->help, refused, sizeof refused - 1))
+        opt_usage(p, "%s is not supported: %s", o->name, o->help + sizeof refused - 1);
     if (o->text && !o->many)
         opt_usage(p, "%s is given twice", o->name);
     const char **all = realloc(o->all, (o->count + 1) * sizeof *all);
@@ -139,6 +142,8 @@ void opt_parse(struct opt_program *p, int argc, char **argv)
             add(p, o, "");
         else if (eq)
             add(p, o, eq + 1);
+        else if (o->value[0] == '[') /* may be left out */
+            add(p, o, i + 1 < argc && argv[i + 1][0] != '-' ? argv[++i] : "");
         else if (i + 1 == argc)
             opt_usage(p, "%s needs a value: %s", o->name, o->value);
         else
@@ -186,6 +191,23 @@ const char *opt_property2(struct opt_program *p, const char *older, const char *
 {
     const char *value = opt_property(p, newer, key);
     return value ? value : opt_property(p, older, key);
+}
+
+void opt_known_properties(struct opt_program *p, const char *name, const char *const *known)
+{
+    struct opt *o = opt_get(p, name);
+    for (size_t i = 0; i < o->count; i++) {
+        const char *text = o->all[i];
+        size_t n = strcspn(text, "="), k = 0;
+        for (; known[k]; k++) {
+            size_t len = strlen(known[k]);
+            if (known[k][len - 1] == '.' ? n > len && !memcmp(known[k], text, len)
+                                         : n == len && !memcmp(known[k], text, n))
+                break;
+        }
+        if (!known[k])
+            opt_usage(p, "%s %s: no such property", name, text);
+    }
 }
 
 bool opt_truth(struct opt_program *p, const char *key, const char *value, bool otherwise)

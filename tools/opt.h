@@ -5,6 +5,9 @@
  * Command lines of the console tools, in the spellings of Kafka's own tools: "--flag value", "--flag=value", repeated
  * "--property key=value". One table per tool gives the parser, --help and the man page its options.
  *
+ * An option that Kafka's tool has and this one cannot have is a row whose help begins with "not supported: "; to give it is
+ * a wrong command line, and the rest of that text says why.
+ *
  * Exit codes of every tool: 0 done; 1 it failed, or not everything was done; 2 the command line is wrong.
  */
 #include <stdbool.h>
@@ -16,8 +19,9 @@
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 struct opt {
-    const char *name;  /* with its dashes: "--topic", "-X" */
-    const char *value; /* what the value is called in --help; NULL: a switch */
+    const char *name; /* with its dashes: "--topic", "-X" */
+    const char *
+        value; /* what the value is called in --help; NULL: a switch; "[NAME]": may be left out, then "" */
     const char *help;
     const char *aliases; /* other spellings, separated by blanks; NULL: none */
     bool many;           /* may be given more than once */
@@ -49,6 +53,12 @@ const char *opt_property(struct opt_program *, const char *name, const char *key
 /* Like opt_property over two options; `newer` wins: --property and --reader-property. */
 const char *opt_property2(struct opt_program *, const char *older, const char *newer,
                           const char *key);
+/* Takes the pairs of a properties file into the values of `into`, before those of the command line, which win. Nothing if
+ * file_option was not given; exits 2 if the file cannot be read. */
+void opt_load_properties(struct opt_program *, const char *file_option, const char *into);
+/* Exits 2 for a key in the option's values that is neither in `known` (ends with NULL) nor under one of its entries that
+ * end in a dot. */
+void opt_known_properties(struct opt_program *, const char *name, const char *const *known);
 /* "true" or "false" (also "" for a bare word); otherwise exits 2. */
 bool opt_truth(struct opt_program *, const char *key, const char *value, bool otherwise);
 /* Flushes standard output: the status to leave with. What could not be written makes it EXIT_FAILED, a closed pipe not. */

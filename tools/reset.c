@@ -3,6 +3,7 @@
 
 #include "tools/reset.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +11,7 @@
 
 static const char *const targets[] = {"--to-earliest", "--to-latest", "--to-current",
                                       "--to-offset",   "--shift-by",  "--to-datetime",
-                                      "--by-duration"};
+                                      "--by-duration", "--from-file"};
 
 /* "P1DT2H3M4S" in ms; -1 if it is none. */
 static int64_t duration_ms(const char *text)
@@ -41,19 +42,28 @@ static int64_t duration_ms(const char *text)
     return any ? total : -1;
 }
 
-/* "2026-01-02T03:04:05[.678][Z]" in ms; -1 if it is none. */
+/* "2026-01-02T03:04:05[.678][Z|+hh[:]mm]" in ms; -1 if it is none. */
 static int64_t datetime_ms(const char *text)
 {
     struct tm t = {0};
-    int ms = 0, used = 0;
+    int hours = 0, minutes = 0, used = 0;
+    int64_t ms = 0, unit = 100;
     const char *rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &t);
     if (!rest)
         return -1;
-    if (*rest == '.' && sscanf(rest, ".%3d%n", &ms, &used) == 1)
-        rest += used;
-    if (*rest == 'Z')
+    if (*rest == '.')
+        for (rest++; *rest >= '0' && *rest <= '9'; rest++, unit /= 10)
+            ms += (*rest - '0') * unit;
+    int sign = *rest == '+' ? 1 : *rest == '-' ? -1 : 0;
+    if (*rest == 'Z') {
         rest++;
-    return *rest ? -1 : (int64_t)timegm(&t) * 1000 + ms;
+    } else if (sign) {
+        if (sscanf(rest + 1, "%2d%*[:]%2d%n", &hours, &minutes, &used) < 2 &&
+            sscanf(rest + 1, "%2d%2d%n", &hours, &minutes, &used) < 2)
+            return -1;
+        rest += 1 + used;
+    }
+    return *rest ? -1 : ((int64_t)timegm(&t) - sign * (hours * 3600 + minutes * 60)) * 1000 + ms;
 }
 
 /* The time that --to-datetime or --by-duration means; -1 if neither is given. */
@@ -63,7 +73,10 @@ static int64_t target_time(struct opt_program *p)
                *datetime = opt_get(p, "--to-datetime")->text;
     int64_t ms = -1;
     if (datetime && (ms = datetime_ms(datetime)) < 0)
-        opt_usage(p, "--to-datetime %s: expected YYYY-MM-DDTHH:mm:SS[.sss], in UTC", datetime);
+        opt_usage(p,
+                  "--to-datetime %s: expected YYYY-MM-DDTHH:mm:SS[.sss], in UTC or with a zone "
+                  "such as +02:00",
+                  datetime);
     if (duration) {
         struct timespec now;
         clock_gettime(CLOCK_REALTIME, &now);
@@ -83,11 +96,11 @@ void reset_check(struct opt_program *p)
         given += opt_given(p, targets[i]);
     if (given != 1)
         opt_usage(p, "--reset-offsets needs one of --to-earliest, --to-latest, --to-current, "
-                     "--to-offset, --shift-by, --to-datetime, --by-duration");
+                     "--to-offset, --shift-by, --to-datetime, --by-duration, --from-file");
     opt_number(p, "--to-offset", 0, INT64_MAX, 0);
     opt_number(p, "--shift-by", INT64_MIN, INT64_MAX, 0);
     target_time(p);
-    if (!opt_given(p, "--topic") && !opt_given(p, "--all-topics"))
+    if (!opt_given(p, "--topic") && !opt_given(p, "--all-topics") && !opt_given(p, "--from-file"))
         opt_usage(p, "--reset-offsets needs --topic or --all-topics");
 }
 
@@ -231,24 +244,78 @@ static int64_t wanted(struct opt_program *p, const struct reset_part *part, int6
     return by_time >= 0 ? by_time : end;
 }
 
-bool reset_target(struct opt_program *p, struct ferry_handle *handle, const char *group,
-                  struct reset_list *list)
+/* Turns each offset into the new one, kept within the log. */
+static bool set_targets(struct opt_program *p, struct ferry_handle *handle, struct reset_list *list)
 {
-    (void)group;
     int64_t *answers = calloc(3 * list->count + 1, sizeof *answers), time = target_time(p);
     int64_t *first = answers, *end = answers + list->count, *by_time = end + list->count;
-    if (!list->count) {
-        opt_say(p, "no partition to reset: the group has no committed offset");
-        free(answers);
-        return false;
-    }
+    bool from_file = opt_given(p, "--from-file");
     bool ok = answers && ask(p, handle, list, FERRY_ADMIN_EARLIEST, first) &&
               ask(p, handle, list, FERRY_ADMIN_LATEST, end) &&
               (time < 0 || ask(p, handle, list, time, by_time));
     for (size_t i = 0; ok && i < list->count; i++) {
-        int64_t offset = wanted(p, &list->items[i], first[i], end[i], time < 0 ? -1 : by_time[i]);
-        list->items[i].offset = offset < first[i] ? first[i] : offset > end[i] ? end[i] : offset;
+        struct reset_part *part = &list->items[i];
+        int64_t offset = from_file ? part->offset
+                                   : wanted(p, part, first[i], end[i], time < 0 ? -1 : by_time[i]);
+        int64_t kept = offset < first[i] ? first[i] : offset > end[i] ? end[i] : offset;
+        if (kept != offset)
+            opt_say(p, "%s-%d: offset %lld is outside the log: taking %lld", part->topic,
+                    part->partition, (long long)offset, (long long)kept);
+        part->offset = kept;
     }
     free(answers);
     return ok;
+}
+
+/* One line "[group,]topic,partition,offset"; false if it is none. */
+static bool add_line(char *line, const char *group, bool with_group, struct reset_list *list)
+{
+    char *words[5] = {0}, *rest = line, *end, *end2;
+    size_t n = 0;
+    line[strcspn(line, "\r\n")] = 0;
+    if (!*line)
+        return true;
+    while (n < 5 && (words[n] = strsep(&rest, ",")))
+        n++;
+    if (n != (with_group ? 4 : 3))
+        return false;
+    char **w = words + with_group;
+    long partition = strtol(w[1], &end, 10);
+    long long offset = strtoll(w[2], &end2, 10);
+    if (!*w[0] || end == w[1] || *end || partition < 0 || partition > INT32_MAX || end2 == w[2] ||
+        *end2)
+        return false;
+    if (!with_group || !strcmp(words[0], group))
+        add(list, w[0], partition, offset);
+    return true;
+}
+
+static bool read_list(struct opt_program *p, const char *group, bool with_group,
+                      struct reset_list *list)
+{
+    const char *path = opt_get(p, "--from-file")->text;
+    FILE *file = fopen(path, "re");
+    char *line = NULL;
+    size_t size = 0;
+    int number = 0;
+    if (!file)
+        opt_usage(p, "--from-file %s: %s", path, strerror(errno));
+    while (getline(&line, &size, file) > 0) {
+        number++;
+        if (!add_line(line, group, with_group, list))
+            opt_usage(p, "--from-file %s: line %d is not %sTOPIC,PARTITION,OFFSET", path, number,
+                      with_group ? "GROUP," : "");
+    }
+    free(line);
+    fclose(file);
+    return true;
+}
+
+bool reset_choose(struct opt_program *p, struct ferry_handle *handle, const char *group,
+                  bool with_group, struct reset_list *list)
+{
+    if (opt_given(p, "--from-file") ? !read_list(p, group, with_group, list)
+                                    : !reset_select(p, handle, group, list))
+        return false;
+    return !list->count || set_targets(p, handle, list);
 }
