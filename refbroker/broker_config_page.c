@@ -94,10 +94,13 @@ void broker_config_page(struct ferry_text *page)
     ferry_text_add(page, "\n## Topic\n\n"
                          "Accepted, stored and reported, and not yet done: compaction (a topic "
                          "with `compact` in its policy is\n"
-                         "never cut by retention), compression by the broker (batches are kept as "
-                         "they came, whatever\n"
-                         "`compression.type` says), `preallocate`, `segment.jitter.ms`, "
-                         "`file.delete.delay.ms`, throttling and\n"
-                         "tiering. With one replica `min.insync.replicas` is always met.\n\n");
+                         "never cut by retention), `preallocate`, throttling and tiering. With one "
+                         "replica `min.insync.replicas`\n"
+                         "is always met.\n\n"
+                         "Compressed batches are kept as they came, and only their header is "
+                         "checked, unless the topic is\n"
+                         "compacted, has a `compression.type` of its own, or "
+                         "`refbroker.validate=deep`: then they are expanded,\n"
+                         "and one that expands to more than 64 MiB is refused.\n\n");
     add_table(page, &topic_config_table, topic_config_facts);
 }

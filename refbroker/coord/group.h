@@ -69,6 +69,8 @@ struct coord_group {
     int32_t member_count, joined_count, pending_count;
     struct ferry_timer rebalance;
     bool delayed;             /* the rebalance timer is the first one's delay */
+    bool grew;                /* a member came during it: it is waited for once more */
+    int32_t delay_left;       /* ms that it may still be prolonged by */
     bool recorded;            /* the log has a record of it */
     uint32_t writes;          /* under way: it stays */
     struct ferry_map offsets; /* coord_offset by topic and partition */

@@ -108,6 +108,7 @@ static void add_and_rebalance(struct broker_request *r, struct coord_group *g,
         return;
     }
     park_join(r, m);
+    g->grew = true;
     if (g->state == GROUP_PREPARING)
         coord_group_try_complete(g);
     else

@@ -266,8 +266,11 @@ void coord_group_prepare(struct coord_group *g, const char *why)
         coord_group_answer_sync(member_of(l), FERRY_KAFKA_REBALANCE_IN_PROGRESS);
     coord_group_move(g, GROUP_PREPARING);
     int32_t delay = g->node->config.now.group_initial_delay_ms;
+    int32_t longest = longest_rebalance(g);
     g->delayed = first && delay > 0;
-    arm(g, g->delayed ? delay : longest_rebalance(g));
+    g->grew = false;
+    g->delay_left = longest > delay ? longest - delay : 0;
+    arm(g, g->delayed ? delay : longest);
     coord_group_try_complete(g);
 }
 
@@ -286,6 +289,16 @@ void coord_rebalance_on_timer(struct ferry_timer *t, void *context)
     struct coord_group *g = FERRY_CONTAINER(t, struct coord_group, rebalance);
     (void)context;
     if (g->state == GROUP_PREPARING && g->delayed) {
+        int32_t delay = g->node->config.now.group_initial_delay_ms;
+        if (g->grew &&
+            g->delay_left >
+                0) { /* as Kafka: as long as members come, up to the rebalance time-out */
+            delay = delay < g->delay_left ? delay : g->delay_left;
+            g->delay_left -= delay;
+            g->grew = false;
+            arm(g, delay);
+            return;
+        }
         g->delayed = false;
         if (g->joined_count == g->member_count && !g->pending_count)
             complete(g);

@@ -275,6 +275,33 @@ static void two_members_share(void)
     end();
 }
 
+/* group.initial.rebalance.delay.ms: a new group waits for more members, once more after each that comes, and not beyond
+ * the rebalance time-out. */
+static void a_new_group_waits_for_more_members(void)
+{
+    bb_init(&b, 22);
+    bb_set(&b, "offsets.topic.num.partitions", "1");
+    bb_set(&b, "group.initial.rebalance.delay.ms", "3000");
+    bb_start(&b);
+    struct member m[14] = {0};
+    for (int i = 0; i < 14; i++)
+        m[i].c = bb_connect(&b);
+    CHECK_INT(find_coordinator(m[0].c), 0);
+    join_version(&m[0], "g", "m", 3);
+    bb_advance(&b, 2900);
+    CHECK_INT(joined_version(&m[0], 3), -1000);
+    bb_advance(&b, 200); /* alone: the delay is over */
+    CHECK_INT(joined_version(&m[0], 3), 0);
+    CHECK_INT(m[0].members, 1);
+    for (int i = 1; i < 14; i++) { /* another group, of which one comes every 2.4 s */
+        join_version(&m[i], "other", "m", 3);
+        bb_advance(&b, 2400);
+        CHECK_INT(joined_version(&m[1], 3), i == 13 ? 0 : -1000);
+    }
+    CHECK_INT(m[1].members, 13); /* at 30 s, the rebalance time-out, with all that had come */
+    end();
+}
+
 static void who_is_silent_goes(void)
 {
     begin();
@@ -601,6 +628,7 @@ static void hashes_are_javas(void)
 int main(void)
 {
     TAP_RUN(two_members_share);
+    TAP_RUN(a_new_group_waits_for_more_members);
     TAP_RUN(who_is_silent_goes);
     TAP_RUN(a_rebalance_waits_as_long_as_it_says);
     TAP_RUN(who_does_not_sync_goes);
