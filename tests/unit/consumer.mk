@@ -23,3 +23,6 @@ tests_unit_test_api_consumer_LDADD = libtap.la librefbroker.la libclientcore.la 
 check_PROGRAMS += tests/unit/test_client_keys
 tests_unit_test_client_keys_SOURCES = tests/unit/test_client_keys.c
 tests_unit_test_client_keys_LDADD = libfeed.la libpuppet.la libtap.la libclientcore.la libcommon.la
+check_PROGRAMS += tests/unit/test_api_loop
+tests_unit_test_api_loop_SOURCES = tests/unit/test_api_loop.c tests/lib/inner.c tests/lib/inner.h
+tests_unit_test_api_loop_LDADD = libtap.la librefbroker.la libclientcore.la libcommon.la

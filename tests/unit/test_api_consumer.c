@@ -224,6 +224,32 @@ static void a_seek_counts_at_once_and_a_pause_keeps_the_place(void)
     end(c);
 }
 
+/* auto.offset.reset of one topic is its own. */
+static void topics_are_reset_each_in_its_way(void)
+{
+    CHECK(fill("other", 5));
+    struct ferry_config *config =
+        settings_of("auto.offset.reset=latest\nferry.partition.eof=true\n");
+    CHECK_INT(ferry_config_set_topic(config, "alone", "auto.offset.reset", "earliest", &err), 0);
+    struct ferry_consumer *c = ferry_consumer_new(config, &err);
+    struct ferry_message m;
+    int records = 0, ends = 0;
+    ferry_config_free(config);
+    CHECK(c);
+    struct ferry_partition_list *list = list_of("alone", 0, FERRY_OFFSET_NONE);
+    ferry_partition_list_add(list, "other", 0, FERRY_OFFSET_NONE);
+    CHECK(assign(c, list));
+    while (ends < 2) {
+        CHECK(next(c, &m));
+        CHECK(m.error == 0 || m.error == FERRY_E_PARTITION_EOF);
+        CHECK(m.error || !strcmp(m.topic, "alone"));
+        ends += m.error != 0;
+        records += m.error == 0;
+    }
+    CHECK_INT(records, 20);
+    end(c);
+}
+
 static void a_poll_is_bounded_by_the_setting(void)
 {
     struct ferry_consumer *c = make("max.poll.records=3\n");
@@ -897,6 +923,7 @@ int main(void)
     TAP_RUN(partitions_need_no_group);
     TAP_RUN(a_reset_to_none_is_an_error_event);
     TAP_RUN(a_seek_counts_at_once_and_a_pause_keeps_the_place);
+    TAP_RUN(topics_are_reset_each_in_its_way);
     TAP_RUN(a_poll_is_bounded_by_the_setting);
     TAP_RUN(whole_buffers_are_taken_returned_and_outlive);
     TAP_RUN(any_list_is_committed);

@@ -91,7 +91,7 @@ FERRY_API int32_t ferry_handle_counters_json(struct ferry_handle *handle, char *
 
 /* -- Statistics -------------------------------------------------------------------------------------------- */
 
-/** Connections, topics, producers and consumers as one JSON object, with times in windows of ferry.statistics.interval.ms
+/** Connections, topics, producers and consumers as one JSON object (docs/statistics.md), with times in windows of ferry.statistics.interval.ms
  *  (count, min, max, avg, sum, percentiles); without an interval the windows are empty. Written and returned as by
  *  ferry_handle_counters_json. */
 FERRY_API int32_t ferry_handle_statistics_json(struct ferry_handle *handle, char *buffer,
