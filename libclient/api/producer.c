@@ -12,6 +12,16 @@
 /* For requests on the wire to be given up and connections to be closed in order. */
 enum { CLOSE_GRACE_MS = 100 };
 
+_Static_assert((int)FERRY_SENDER_REPORTS == (int)FERRY_REPORTS &&
+                   (int)FERRY_SENDER_COOKIES == (int)FERRY_REPORT_COOKIES &&
+                   (int)FERRY_SENDER_TIMES == (int)FERRY_REPORT_TIMES &&
+                   (int)FERRY_SENDER_RECORDS == (int)FERRY_REPORT_RECORDS &&
+                   (int)FERRY_SENDER_FAILURES_ONLY == (int)FERRY_REPORT_FAILURES_ONLY &&
+                   (int)FERRY_SENDER_EXPIRY == (int)FERRY_RECORD_EXPIRY &&
+                   (int)FERRY_SENDER_PURGE_QUEUE == (int)FERRY_PURGE_QUEUE &&
+                   (int)FERRY_SENDER_PURGE_FLIGHT == (int)FERRY_PURGE_IN_FLIGHT,
+               "the sender's flags are the public ones");
+
 /* A producer's life: made, flushed, purged, closed, freed; and its topics. */
 
 /* -- What the sender borrows ------------------------------------------------------------------ */
@@ -408,10 +418,11 @@ int32_t ferry_topic_wait(struct ferry_topic *t, int32_t timeout_ms, struct ferry
     }
     if (atomic_load(&st->table))
         return ferry_topic_partition_count(t);
-    if (atomic_load(&st->error))
-        rc = atomic_load(&st->error);
-    return ferry_fail(err, rc, "the partitions of topic %s are not known: %s", st->name,
-                      ferry_error_name(rc));
+    int refusal = atomic_load(&st->error);
+    rc = refusal ? refusal : rc;
+    ferry_fail(err, rc, "the partitions of topic %s are not known: %s", st->name,
+               ferry_error_name(rc));
+    return refusal ? FERRY_E_NOT_FOUND : rc; /* a broker's code would be taken for a count */
 }
 
 static int32_t call_partitioner(void *cookie, struct ferry_sender_topic *st, struct ferry_bytes key,

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/plant.h"
 #include "client/sender_internal.h"
+#include "ferry/producer.h"
 #include "record/compress.h"
 #include "wire/errors.h"
 
@@ -19,8 +20,6 @@
  * A lane's timer stands at the first of: the end of the open batch's linger, the end of its first lot's backoff, and
  * the next expiry of anything it holds that is not on the wire.
  */
-
-enum { OUTCOME_NOT = 0, OUTCOME_MAYBE = 1, OUTCOME_PERSISTED = 2 };
 
 static struct ferry_lot *lot_of(struct ferry_link *link)
 {
@@ -210,7 +209,7 @@ static void finish(struct ferry_lot *lot)
     struct ferry_sender *s = t->sender;
     struct ferry_lane *lane = lot->lane;
     uint32_t count = lot->batch.count - lot->skip;
-    bool ok = lot->outcome == OUTCOME_PERSISTED;
+    bool ok = lot->outcome == FERRY_PERSISTED;
     ferry_lot_unlink(lot);
     lot->state = FERRY_LOT_DONE;
     lot->done_at = s->client->now;
@@ -242,7 +241,7 @@ void ferry_lot_succeed(struct ferry_lot *lot, int64_t base_offset, int64_t log_a
                        int32_t node)
 {
     lot->error = 0;
-    lot->outcome = OUTCOME_PERSISTED;
+    lot->outcome = FERRY_PERSISTED;
     lot->base_offset = base_offset;
     lot->log_append_time = log_append_time;
     lot->node = node;
@@ -254,7 +253,7 @@ void ferry_lot_succeed(struct ferry_lot *lot, int64_t base_offset, int64_t log_a
 void ferry_lot_fail(struct ferry_lot *lot, int32_t code, const char *text)
 {
     lot->error = code;
-    lot->outcome = lot->maybe ? OUTCOME_MAYBE : OUTCOME_NOT;
+    lot->outcome = lot->maybe ? FERRY_POSSIBLY_PERSISTED : FERRY_NOT_PERSISTED;
     if (text && *text) {
         ferry_free(lot->text);
         lot->text = ferry_strdup(text);

@@ -247,6 +247,25 @@ static void a_cluster_that_is_not_there_is_waited_for_and_told(void)
     ferry_producer_free(p); /* without a close: what is left is dropped */
 }
 
+static void a_topic_that_brokers_refuse_is_told(void)
+{
+    struct ferry_report_info info;
+    struct ferry_producer *p = make("linger.ms=0\n", FERRY_REPORTS);
+    CHECK(p);
+    struct ferry_topic *t = ferry_producer_topic(p, "no/name", &err);
+    int32_t first = ferry_send(t, -1, NULL, 0, "x", 1, 0, 0);
+    CHECK(first == 0 || first == FERRY_KAFKA_INVALID_TOPIC_EXCEPTION); /* it may be known already */
+    CHECK_INT(ferry_topic_wait(t, PATIENCE_MS, &err), FERRY_E_NOT_FOUND);
+    CHECK_INT(err.code, FERRY_KAFKA_INVALID_TOPIC_EXCEPTION);
+    CHECK(strstr(err.text, "no/name") && strstr(err.text, "INVALID_TOPIC"));
+    if (first == 0) {
+        CHECK_INT(take(p, 1, &info), 1);
+        CHECK_INT(info.error, FERRY_KAFKA_INVALID_TOPIC_EXCEPTION);
+    }
+    CHECK_INT(ferry_send(t, -1, NULL, 0, "x", 1, 0, 0), FERRY_KAFKA_INVALID_TOPIC_EXCEPTION);
+    end(p);
+}
+
 /* -- Many threads -- */
 enum { SENDERS = 4, EACH = 4000 };
 static struct ferry_topic *shared_topic;
@@ -605,6 +624,7 @@ int main(void)
     TAP_RUN(packed_records_are_kept_for_the_report_if_asked);
     TAP_RUN(a_record_expires_by_its_own_time);
     TAP_RUN(a_cluster_that_is_not_there_is_waited_for_and_told);
+    TAP_RUN(a_topic_that_brokers_refuse_is_told);
     TAP_RUN(threads_send_side_by_side);
     TAP_RUN(a_full_buffer_is_an_error_or_a_wait);
     TAP_RUN(the_number_of_records_can_be_limited);

@@ -21,7 +21,18 @@
  * A record takes its room (buffer.memory, ferry.buffer.records) until its report is released, or, without
  * FERRY_REPORTS, until its outcome is known. Whoever sends must therefore also see to it that reports are taken.
  *
- * Every function may be called from any thread. A report belongs to the one thread that took it.
+ * Every function may be called from any thread, unless it says otherwise; those that wait give FERRY_E_STATE (or no
+ * report) when they are called from a callback of this library. A report belongs to the one thread that took it. Errors
+ * are 0 or enum ferry_err, below 0; where brokers decide, also their codes, above 0 (<ferry/kafka_errors.h>). `err` may
+ * always be NULL; strings and settings passed in are copied.
+ *
+ * What governs it is in docs/configuration.md, by Kafka's keys. Where it is of the protocol: idempotence is KIP-98 with the
+ * local epoch bump of KIP-360, delivery.timeout.ms KIP-91, the default partitioner KIP-794, too-large batches KIP-126,
+ * headers KIP-82, leaders told in answers KIP-951, topic ids in requests KIP-516.
+ *
+ * With idempotence (the default) no record is in the log twice, and those of a partition keep their order. If a batch's
+ * delivery.timeout.ms passes while nobody knows whether a broker has it, batches behind it that were already sent are sent
+ * again under their own sequence numbers until a broker has them or their own time is over; later ones wait for that.
  */
 #include <ferry/config.h>
 
@@ -51,28 +62,32 @@ enum ferry_producer_flag {
 
 /* -- Life ------------------------------------------------------------------------------------------------- */
 
-/** A producer with a copy of the configuration (NULL: defaults). flags: enum ferry_producer_flag. NULL with err filled
- *  if a setting is wrong or the system refuses a thread or a descriptor. */
+/** A producer with a copy of the configuration (NULL: defaults). flags: enum ferry_producer_flag. Does not wait for a
+ *  broker. NULL with err filled if a setting is wrong (FERRY_E_CONFIG, FERRY_E_UNSUPPORTED), memory is short, or the
+ *  system refuses a thread or a descriptor. To be freed with ferry_producer_free. */
 FERRY_API struct ferry_producer *ferry_producer_new(const struct ferry_config *config, uint32_t flags,
                                                     struct ferry_error *err);
 /** Sends what is queued and waits for the outcomes, at most timeout_ms (-1: as delivery.timeout.ms bounds them); then
  *  fails the rest with FERRY_E_CLOSED (possibly persisted where it was on the wire) and ends.
  *  Returns by the deadline whatever brokers do. 0, or FERRY_E_TIMED_OUT if records were failed so; reports can still
- *  be taken with ferry_producer_poll(p, 0). Sending is FERRY_E_CLOSED from the beginning of this call on. */
+ *  be taken with ferry_producer_poll(p, 0). Sending is FERRY_E_CLOSED from the beginning of this call on. Closing what is
+ *  closed is 0. */
 FERRY_API int32_t ferry_producer_close(struct ferry_producer *producer, int32_t timeout_ms,
                                        struct ferry_error *err);
 /** Frees it, its topics, and the reports not taken; those taken stay valid until released. Without a close before,
- *  what is queued is dropped. NULL is fine. */
+ *  what is queued is dropped. NULL is fine. No other thread may use the producer or its topics any more. */
 FERRY_API void ferry_producer_free(struct ferry_producer *producer);
-/** The client beneath: queues, statistics, logs, the loop without a thread. It lives as long as the producer. */
+/** The client beneath: queues, statistics, logs, the loop without a thread. It is the producer's, and ends when that is
+ *  closed: NULL from then on. */
 FERRY_API struct ferry_handle *ferry_producer_handle(struct ferry_producer *producer);
 
 /** A topic, with the settings that the configuration has for it (ferry_config_set_topic). The same name gives the same
- *  topic. It lives as long as the producer. Begins to ask for its metadata; does not wait. */
+ *  topic. It lives as long as the producer. Begins to ask for its metadata; does not wait. NULL with err filled:
+ *  FERRY_E_INVALID (a name that is none), FERRY_E_CLOSED, FERRY_E_NOMEM. */
 FERRY_API struct ferry_topic *ferry_producer_topic(struct ferry_producer *producer, const char *name,
                                                    struct ferry_error *err);
-/** The same with other settings than the configuration's own: `settings` holds them in its defaults. FERRY_E_EXISTS if
- *  the topic is there already. */
+/** The same with other settings than the configuration's own: `settings` (copied) holds them in its defaults.
+ *  FERRY_E_EXISTS if the topic is there already. Batches are grouped into requests by acks and request.timeout.ms. */
 FERRY_API struct ferry_topic *ferry_producer_topic_with(struct ferry_producer *producer, const char *name,
                                                         const struct ferry_config *settings,
                                                         struct ferry_error *err);
@@ -82,7 +97,8 @@ FERRY_API const char *ferry_topic_name(const struct ferry_topic *topic);
 FERRY_API int32_t ferry_topic_partition_count(const struct ferry_topic *topic);
 /** 1 if the partition has a leader now, else 0. What a custom partitioner may ask. */
 FERRY_API int32_t ferry_topic_available(const struct ferry_topic *topic, int32_t partition);
-/** Waits until the partition count is known: it, or FERRY_E_TIMED_OUT, or what the brokers say of the topic. */
+/** Waits until the partition count is known, at most timeout_ms (-1: without end): it, or FERRY_E_TIMED_OUT,
+ *  FERRY_E_CLOSED, or FERRY_E_NOT_FOUND if brokers refuse the topic; err->code is then their code. */
 FERRY_API int32_t ferry_topic_wait(struct ferry_topic *topic, int32_t timeout_ms, struct ferry_error *err);
 
 /** Chooses a partition in [0, partition_count), or says -1: then the record is failed with FERRY_E_INVALID. Runs on the
@@ -90,7 +106,8 @@ FERRY_API int32_t ferry_topic_wait(struct ferry_topic *topic, int32_t timeout_ms
  *  quick and may call nothing of this library but ferry_topic_available. key NULL is null. */
 typedef int32_t (*ferry_partitioner)(void *opaque, const struct ferry_topic *topic, const void *key, int32_t key_len,
                                      int32_t partition_count);
-/** Sets a topic's own partitioner. Before the first record is sent to it; FERRY_E_STATE afterwards. */
+/** Sets a topic's own partitioner; NULL takes it away. Before the first record is sent to it; FERRY_E_STATE afterwards.
+ *  opaque stays the caller's, and must live as long as the producer. */
 FERRY_API int32_t ferry_topic_set_partitioner(struct ferry_topic *topic, ferry_partitioner function, void *opaque,
                                               struct ferry_error *err);
 
@@ -138,21 +155,24 @@ struct ferry_receipt {
 
 /** Sends one record. 0: accepted, and a report will tell. Errors, after which the record is not accepted:
  *  FERRY_E_QUEUE_FULL (no room), FERRY_E_TOO_LARGE (above max.request.size), FERRY_E_INVALID (no such partition, a
- *  negative length), FERRY_E_CLOSED, FERRY_E_FATAL, FERRY_E_NOMEM. key or value NULL is null. */
+ *  negative length), FERRY_E_CLOSED, FERRY_E_FATAL, FERRY_E_NOMEM, or, above 0, a broker's code that refuses the topic.
+ *  key or value NULL is null. Without FERRY_SEND_WAIT it never waits. */
 FERRY_API int32_t ferry_send(struct ferry_topic *topic, int32_t partition, const void *key, int32_t key_len,
                              const void *value, int32_t value_len, uint64_t cookie, uint32_t flags);
-/** The same with all that a record can have. receipt and err may be NULL. */
+/** The same with all that a record can have. receipt may be NULL. */
 FERRY_API int32_t ferry_send_record(struct ferry_topic *topic, const struct ferry_outgoing *record,
                                     struct ferry_receipt *receipt, struct ferry_error *err);
 /** Sends many in order, sets each one's error, and returns how many were accepted. */
 FERRY_API int32_t ferry_send_many(struct ferry_topic *topic, struct ferry_outgoing *records, int32_t count);
 
 /** Sends what is queued without waiting for linger.ms and waits until the outcome of every record sent before the call is
- *  known, at most timeout_ms (-1: without end). Reports are not taken by it. 0 or FERRY_E_TIMED_OUT. */
+ *  known, at most timeout_ms (-1: without end). Reports are not taken by it. 0 (also if the producer is closed),
+ *  FERRY_E_TIMED_OUT, FERRY_E_NOMEM. */
 FERRY_API int32_t ferry_producer_flush(struct ferry_producer *producer, int32_t timeout_ms, struct ferry_error *err);
 
 enum ferry_purge { FERRY_PURGE_QUEUE = 1, FERRY_PURGE_IN_FLIGHT = 2 };
-/** Fails records with FERRY_E_PURGED: those still queued, those on the wire (possibly persisted), or both. */
+/** Fails records with FERRY_E_PURGED: those still queued, those on the wire (possibly persisted), or both. what: of enum
+ *  ferry_purge. Does not wait; their reports tell. 0, FERRY_E_INVALID, FERRY_E_NOMEM. */
 FERRY_API int32_t ferry_producer_purge(struct ferry_producer *producer, uint32_t what, struct ferry_error *err);
 
 /** What a producer holds and did; all since it was made, unless said otherwise. */
@@ -170,6 +190,7 @@ struct ferry_producer_counters {
     int64_t epoch_bumps;
 };
 /** Fills *out. Any thread. */
+/** Fills out. A look at each partition: not for every record. Not after the producer is freed. */
 FERRY_API void ferry_producer_counters(const struct ferry_producer *producer, struct ferry_producer_counters *out);
 
 /* -- Reports ---------------------------------------------------------------------------------------------- */
@@ -177,7 +198,7 @@ FERRY_API void ferry_producer_counters(const struct ferry_producer *producer, st
 /** What is known of a batch's fate. */
 enum ferry_outcome {
     FERRY_NOT_PERSISTED = 0,     /**< certainly not in the log */
-    FERRY_POSSIBLY_PERSISTED = 1,/**< it may be */
+    FERRY_POSSIBLY_PERSISTED = 1,/**< it may be, or may yet come to be, once */
     FERRY_PERSISTED = 2          /**< it is, as acks asked */
 };
 
@@ -223,9 +244,10 @@ FERRY_API struct ferry_queue *ferry_producer_queue(struct ferry_producer *produc
 /** The report of a FERRY_DELIVERY_REPORT that was taken from a queue; to be released as one from ferry_producer_poll. NULL
  *  for another kind. */
 FERRY_API struct ferry_report *ferry_delivery_report(struct ferry_delivery *delivery);
-/** Fills in what the report says. */
+/** Fills in what the report says; out->text lives as long as the report. */
 FERRY_API void ferry_report_info(const struct ferry_report *report, struct ferry_report_info *out);
-/** Its next records, at most max. Returns how many; 0 at the end. */
+/** Its next records, at most max, so that a report can be read in parts. Returns how many; 0 at the end. What they point to
+ *  lives as long as the report. */
 FERRY_API int32_t ferry_report_next(struct ferry_report *report, struct ferry_reported *out, int32_t max);
 /** The cookies of its next records, at most max: quicker where nothing else is wanted. 0 at the end. */
 FERRY_API int32_t ferry_report_cookies(struct ferry_report *report, uint64_t *out, int32_t max);
