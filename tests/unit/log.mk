@@ -12,3 +12,6 @@ tests_unit_log_files_LDADD = liblogbench.la libsim.la librefbroker.la libcommon.
 check_PROGRAMS += tests/unit/test_log_settings
 tests_unit_test_log_settings_SOURCES = tests/unit/test_log_settings.c
 tests_unit_test_log_settings_LDADD = libtap.la liblogbench.la libsim.la librefbroker.la libcommon.la
+check_PROGRAMS += tests/unit/test_log_follower
+tests_unit_test_log_follower_SOURCES = tests/unit/test_log_follower.c
+tests_unit_test_log_follower_LDADD = libtap.la liblogbench.la libsim.la librefbroker.la libcommon.la
