@@ -361,7 +361,8 @@ static bool take_hint(struct ferry_sender *s, const struct ferry_lot *lot,
 /* Codes after which the records may be in the log all the same. */
 static bool may_be_appended(int code)
 {
-    return code == 7 || code == 20 || code == -1; /* REQUEST_TIMED_OUT, .._AFTER_APPEND, UNKNOWN */
+    /* REQUEST_TIMED_OUT, .._AFTER_APPEND, UNKNOWN, STORAGE_ERROR: the disk failed, perhaps behind the append */
+    return code == 7 || code == 20 || code == -1 || code == 56;
 }
 
 static bool about_sequences(int code)

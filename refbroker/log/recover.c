@@ -339,6 +339,22 @@ static void moved_away(struct log_op *op, int status, uint64_t count)
     log_recover_again(o);
 }
 
+/* Does it name a topic id, whole? What a failed write left of ours does not, and is no reason to throw records away. */
+static bool names_topic(struct ferry_bytes data)
+{
+    static const char key[] = "topic_id: ";
+    const uint8_t *at = memmem(data.data, data.len, key, sizeof key - 1);
+    if (!at)
+        return false;
+    at += sizeof key - 1;
+    const uint8_t *end = data.data + data.len;
+    size_t n = 0;
+    while (at + n < end && ((at[n] >= '0' && at[n] <= '9') || (at[n] >= 'A' && at[n] <= 'Z') ||
+                            (at[n] >= 'a' && at[n] <= 'z') || at[n] == '-' || at[n] == '_'))
+        n++;
+    return n == 22;
+}
+
 static void metadata_loaded(struct log_load *load, int status, struct ferry_bytes data)
 {
     struct log_opening *o = FERRY_CONTAINER(load, struct log_opening, load);
@@ -347,9 +363,7 @@ static void metadata_loaded(struct log_load *load, int status, struct ferry_byte
     char id[23];
     id_text(&l->topic_id, id);
     bool ours = status == FERRY_OK && data.len >= 22 && memmem(data.data, data.len, id, 22);
-    bool readable =
-        status == FERRY_OK && data.len >= 22 && memmem(data.data, data.len, "topic_id: ", 10);
-    if (ours || !readable) {
+    if (ours || status != FERRY_OK || !names_topic(data)) {
         o->has_metadata = ours;
         make_metadata(o);
         return;

@@ -677,6 +677,32 @@ static void stale_directory(void)
     bench_free(&bench);
 }
 
+/* What a write that failed leaves of partition.metadata names no other topic: the records stay. */
+static void a_name_cut_short(void)
+{
+    int error;
+    bench_init(&bench, 29);
+    bench_start(&bench);
+    struct log *l = bench_open(&bench, "t", NULL, &error);
+    fill(l, 3, 0);
+    int64_t end = l->end;
+    struct ferry_bytes whole = sim_disk_peek(bench.disk, "t-0/partition.metadata");
+    uint8_t *name = ferry_memdup(whole.data, whole.len);
+    CHECK_INT(whole.len, 43);
+    for (size_t len = 0; len <= 43; len++) {
+        bench_kill(&bench, false);
+        sim_disk_put(bench.disk, "t-0/partition.metadata", name, len);
+        bench_start(&bench);
+        l = bench_open(&bench, "t", NULL, &error);
+        CHECK_INT(error, 0);
+        CHECK_INT(l->end, end);
+        struct ferry_bytes now = sim_disk_peek(bench.disk, "t-0/partition.metadata");
+        CHECK(now.len == 43 && !memcmp(now.data, name, 43));
+    }
+    ferry_free(name);
+    bench_free(&bench);
+}
+
 /* ---- a disk that fails ---- */
 
 static void no_space(void)
@@ -1074,6 +1100,7 @@ int main(void)
     TAP_RUN(pinned);
     TAP_RUN(deletes_early);
     TAP_RUN(stale_directory);
+    TAP_RUN(a_name_cut_short);
     TAP_RUN(no_space);
     TAP_RUN(failed_sync);
     TAP_RUN(damaged_helpers);

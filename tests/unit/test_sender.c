@@ -187,6 +187,32 @@ static void reports_are_true_when_records_expire(void)
     CHECK(expired > 100 && bumps > 20);
 }
 
+/* An answer that does not say whether the records are in the log does not make them certainly lost. */
+static void what_a_refusal_leaves_open(void)
+{
+    static const struct {
+        int16_t code;
+        uint8_t outcome;
+    } codes[] = {{FERRY_KAFKA_KAFKA_STORAGE_ERROR, 1},
+                 {FERRY_KAFKA_REQUEST_TIMED_OUT, 1},
+                 {FERRY_KAFKA_NOT_ENOUGH_REPLICAS_AFTER_APPEND, 1},
+                 {FERRY_KAFKA_NOT_ENOUGH_REPLICAS, 0},
+                 {FERRY_KAFKA_NOT_LEADER_OR_FOLLOWER, 0}};
+    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
+        sink_init(&s, "linger.ms=0\ndelivery.timeout.ms=2000\nrequest.timeout.ms=500\n", REPORTS, 1,
+                  1);
+        sink_reveal(&s);
+        s.hint_leader = -1;
+        s.code = codes[i].code;
+        s.fate = sink_refuse;
+        CHECK_INT(sink_send(&s, 0, 0, 0), 0);
+        CHECK(sink_all_reported(&s, 1));
+        CHECK_INT(s.error[0], FERRY_E_EXPIRED);
+        CHECK_INT(s.outcome[0], codes[i].outcome);
+        sink_end(&s);
+    }
+}
+
 static enum sink_fate silent_on_0(struct sink *k, int topic, int32_t partition,
                                   const struct ferry_batch *b)
 {
@@ -765,6 +791,7 @@ int main(void)
     TAP_RUN(lost_answers_make_no_copies);
     TAP_RUN(faults_cost_neither_order_nor_copies);
     TAP_RUN(reports_are_true_when_records_expire);
+    TAP_RUN(what_a_refusal_leaves_open);
     TAP_RUN(only_the_cause_of_a_bump_renumbers);
     TAP_RUN(what_may_still_come_keeps_its_number);
     TAP_RUN(what_may_still_come_is_not_sent_under_another_number);
