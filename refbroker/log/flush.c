@@ -16,6 +16,7 @@
  * all is well.
  */
 
+#include "base/plant.h"
 #include "refbroker/log/internal.h"
 
 #include <stdio.h>
@@ -315,7 +316,9 @@ static void flush_done(struct log_op *op, int status, uint64_t count)
     struct log_segment *s = p->flush_segment;
     bool index = stage >= LOG_FLUSH_OFFSETS;
     p->flush_stage = LOG_FLUSH_IDLE;
-    if (status != FERRY_OK) {
+    if (status != FERRY_OK && FERRY_PLANTED(SYNC_RETRIED)) {
+        log_later(l);
+    } else if (status != FERRY_OK) {
         flush_failed(l, stage == LOG_FLUSH_DATA ? "data" : index ? "an index" : "a directory");
     } else if ((next = next_stage(l, stage)) != LOG_FLUSH_IDLE) {
         begin(l, next);

@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "refbroker/node_state.h"
 #include "tests/sim/scene.h"
 
 #include <stdio.h>
@@ -29,6 +30,7 @@ static struct ferry_engine *start(struct sim_node *n, void *cookie)
                                     .log = log_line,
                                     .cookie = s};
     b->ready = b->stopping = false;
+    b->disk_fails = ferry_timer_armed(&s->disk_fault);
     if (broker_node_new(&b->engine, &o, &err)) {
         sim_world_fail(s->world, "the broker cannot be made: %s", err.text);
         return NULL;
@@ -65,6 +67,11 @@ static void deliver(struct sim_node *n, void *delivery, void *cookie)
         sim_world_at(s->world, &b->stop, sim_world_now(s->world)); /* not inside its step */
         break;
     case BROKER_FAILED:
+        if (b->disk_fails) {
+            b->stopping = true;
+            sim_world_at(s->world, &b->stop, sim_world_now(s->world));
+            break;
+        }
         sim_world_fail(s->world, "the broker failed: %s", notice->text);
         break;
     }
@@ -72,14 +79,33 @@ static void deliver(struct sim_node *n, void *delivery, void *cookie)
 
 static const struct sim_node_ops ops = {start, stop, deliver, NULL};
 
+/* The disk has dropped what it was to sync: only a machine that starts anew knows what it has. */
+static bool sync_failed(const struct scene_broker *b)
+{
+    return sim_disk_counts(b->disk)->failed_syncs > b->failed_syncs;
+}
+
+static void lose_power(struct scene_broker *b)
+{
+    b->scene->totals.crashes++;
+    b->failed_syncs = sim_disk_counts(b->disk)->failed_syncs;
+    ledger_power_loss(b->scene->ledger);
+    sim_node_stop(b->node, true);
+}
+
 static void on_stopped(struct ferry_timer *t, void *world)
 {
     struct scene_broker *b = FERRY_CONTAINER(t, struct scene_broker, stop);
     if (!sim_node_running(b->node) || !b->stopping)
         return; /* crashed meanwhile */
-    ledger_clean_stop(b->scene->ledger);
-    b->scene->totals.stops++;
-    sim_node_stop(b->node, false);
+    if (sync_failed(b)) {
+        lose_power(b);
+    } else {
+        if (!b->disk_fails)
+            ledger_clean_stop(b->scene->ledger);
+        b->scene->totals.stops++;
+        sim_node_stop(b->node, false);
+    }
     sim_world_at(b->scene->world, &b->start, sim_world_now(b->scene->world) + b->down);
 }
 
@@ -125,10 +151,12 @@ void scene_broker_crash(struct scene *s, bool power, ferry_nsec down)
     struct scene_broker *b = &s->broker;
     if (!sim_node_running(b->node))
         return;
-    s->totals.crashes++;
-    if (power)
-        ledger_power_loss(s->ledger);
-    sim_node_stop(b->node, power);
+    if (power || sync_failed(b)) {
+        lose_power(b);
+    } else {
+        s->totals.crashes++;
+        sim_node_stop(b->node, false);
+    }
     sim_world_at(s->world, &b->start, sim_world_now(s->world) + down);
 }
 
@@ -141,4 +169,23 @@ void scene_broker_stop(struct scene *s, ferry_nsec down)
     b->stopping = true;
     b->down = down;
     sim_node_command(b->node, &command);
+}
+
+void scene_broker_disk_fails(struct scene *s)
+{
+    struct sim_disk_faults *f = sim_disk_faults(s->broker.disk);
+    s->broker.disk_fails = true;
+    f->no_space = (uint32_t)ferry_prng_below(s->prng, 300);
+    f->write_error = (uint32_t)ferry_prng_below(s->prng, 100);
+    if (s->plan.power_loss && ferry_prng_chance(s->prng, 1, 2))
+        f->sync_error = (uint32_t)ferry_prng_between(s->prng, 10, 500);
+}
+
+void scene_broker_disk_heals(struct scene *s, ferry_nsec down)
+{
+    *sim_disk_faults(s->broker.disk) = (struct sim_disk_faults){0};
+    if (s->broker.engine && s->broker.engine->dir.offline) {
+        s->totals.offline++;
+        scene_broker_crash(s, false, down);
+    }
 }

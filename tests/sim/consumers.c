@@ -306,6 +306,7 @@ static void on_poll(struct ferry_timer *t, void *world)
         return;
     if (sim_world_now(s->world) - c->polled > FERRY_SECOND)
         s->disturbed = sim_world_now(s->world); /* it may have to join again */
+    s->totals.stalled += c->polled && sim_world_now(s->world) - c->polled > 3 * FERRY_SECOND;
     c->polled = sim_world_now(s->world);
     ferry_consumer_app_begin(c->app);
     while ((it = ferry_list_pop_front(&c->inbox))) /* questions do not wait behind records */
@@ -386,6 +387,7 @@ static void started(struct scene_client *client)
     ferry_partition_list_free(topics);
     memset(c->positions, 0, sizeof c->positions);
     c->committing = c->leaving = c->stale.busy = false;
+    c->polled = 0;
     poll_later(c, 10 * FERRY_MS);
 }
 

@@ -282,7 +282,23 @@ static void node_truncate(struct node *n, uint64_t size)
     add_pending(n, true, size, NULL, 0);
 }
 
+/* What was written since the last sync, and no more: what a failed sync dropped stays lost. */
 static void node_sync(struct node *n)
+{
+    struct ferry_link *l, *t;
+    FERRY_LIST_EACH(l, t, &n->pending)
+    {
+        struct pending *p = FERRY_CONTAINER(l, struct pending, link);
+        if (p->truncate)
+            blob_resize(&n->synced, p->offset);
+        else
+            blob_write(&n->synced, p->offset, p->data, p->len);
+    }
+    pending_clear(n);
+}
+
+/* All that a reader sees. */
+static void node_settle(struct node *n)
 {
     blob_copy(&n->synced, &n->bytes);
     pending_clear(n);
@@ -360,6 +376,8 @@ static int do_write(struct sim_disk *d, struct node *n, const struct ferry_actio
         status = FERRY_E_NO_SPACE;
     if (status != FERRY_OK)
         allowed = ferry_prng_below(&d->prng, whole);
+    d->counts.no_space += status == FERRY_E_NO_SPACE;
+    d->counts.short_writes += status != FERRY_OK && allowed > 0;
     out->count = allowed;
     for (uint32_t i = 0; i < a->part_count && allowed; i++) {
         const struct ferry_part *p = &parts[a->part_first + i];
@@ -437,8 +455,10 @@ static int do_name_action(struct sim_disk *d, const struct ferry_action *a, stru
         dir = lookup(d, a->path);
         if (!dir || !dir->is_dir)
             return FERRY_E_NOT_FOUND;
-        if (ferry_prng_chance(&d->prng, d->faults.sync_error, 1000))
+        if (ferry_prng_chance(&d->prng, d->faults.sync_error, 1000)) {
+            d->counts.failed_syncs++;
             return FERRY_E_IO;
+        }
         dir_sync(dir);
         return FERRY_OK;
     default:
@@ -464,6 +484,7 @@ static int do_file_action(struct sim_disk *d, const struct ferry_action *a,
         if (ferry_prng_chance(&d->prng, d->faults.sync_error, 1000)) {
             /* As Linux does: the dirty pages are dropped from mind, the next sync says all is well.
              */
+            d->counts.failed_syncs++;
             pending_clear(f->node);
             return FERRY_E_IO;
         }
@@ -585,7 +606,7 @@ void sim_disk_sync_all(struct sim_disk *d)
         if (n->is_dir)
             dir_sync(n);
         else
-            node_sync(n);
+            node_settle(n);
     }
 }
 
@@ -621,7 +642,7 @@ void sim_disk_put(struct sim_disk *d, const char *path, const void *data, size_t
     dir_sync(dir);
     blob_resize(&n->bytes, 0);
     blob_write(&n->bytes, 0, data, len);
-    node_sync(n);
+    node_settle(n);
 }
 
 bool sim_disk_remove(struct sim_disk *d, const char *path)

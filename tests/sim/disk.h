@@ -24,6 +24,7 @@ struct sim_disk_faults {
 
 struct sim_disk_counts {
     uint64_t writes, syncs, failed, lost_sectors, torn_writes, lost_names;
+    uint64_t no_space, short_writes, failed_syncs;
 };
 
 struct sim_disk *sim_disk_new(uint64_t seed);

@@ -37,6 +37,7 @@ struct sim_node {
     bool stepping;
     struct sim_node *stalled_with; /* and until when */
     ferry_nsec stalled_until;
+    struct sim_node *deaf_to; /* until sim_node_deafen ends it */
 };
 
 /* Something that will happen: dropped with its node. */

@@ -42,7 +42,7 @@ struct log_view {
 struct ledger {
     struct sim_world *world;
     struct send *sends;
-    uint64_t count, cap, acked, failed, reported;
+    uint64_t count, cap, acked, failed, reported, segments;
     bool flush_each;
     uint32_t losses;
     struct log_view logs[LEDGER_TOPICS][LEDGER_PARTITIONS];
@@ -165,10 +165,8 @@ void ledger_report(struct ledger *l, uint64_t id, int32_t partition, int error, 
     s->losses = l->losses;
     s->acked = outcome == FERRY_PERSISTED && s->promise.acked;
     l->reported++;
-    if (outcome == FERRY_PERSISTED)
-        l->acked++;
-    else
-        l->failed++;
+    l->acked += s->acked;
+    l->failed += outcome != FERRY_PERSISTED;
 }
 
 void ledger_power_loss(struct ledger *l)
@@ -206,6 +204,11 @@ uint64_t ledger_acked(const struct ledger *l)
 uint64_t ledger_failed(const struct ledger *l)
 {
     return l->failed;
+}
+
+uint64_t ledger_segments(const struct ledger *l)
+{
+    return l->segments;
 }
 
 uint64_t ledger_open(const struct ledger *l)
@@ -368,6 +371,7 @@ static void read_log(struct ledger *l, struct sim_disk *disk, int topic, int32_t
         (size_t)snprintf(directory, sizeof directory, "%s-%d/", topic_names[topic], partition);
     r.view->end = 0;
     sim_disk_each(disk, collect, &r);
+    l->segments += (uint64_t)r.count;
     for (int i = 0; i < r.count; i++) {
         struct ferry_batch_set set;
         struct ferry_batch b;

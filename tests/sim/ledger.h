@@ -62,7 +62,8 @@ void ledger_watermark(struct ledger *, int topic, int32_t partition, int32_t lea
 uint64_t ledger_sent(const struct ledger *);
 uint64_t ledger_acked(const struct ledger *);
 uint64_t ledger_failed(const struct ledger *);
-uint64_t ledger_open(const struct ledger *); /* not reported yet */
+uint64_t ledger_segments(const struct ledger *); /* files that ledger_check read */
+uint64_t ledger_open(const struct ledger *);     /* not reported yet */
 /* Reads the logs from the disk and checks all of the above; the ends of the logs are known from then on. */
 void ledger_check(struct ledger *, struct sim_disk *);
 /* Then, when consumers have come to the end: what they were given is what the logs hold. */

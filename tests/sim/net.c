@@ -36,6 +36,7 @@ static struct sim_end *new_end(struct sim_node *n)
     e->node = n;
     e->tiny =
         n->world->faults.tiny && ferry_prng_chance(&n->world->prng, n->world->faults.tiny, 1000);
+    n->world->counts.bytewise += e->tiny;
     ferry_list_init(&e->inbox);
     ferry_list_push_back(&n->ends, &e->link);
     return e;
@@ -176,6 +177,11 @@ static void put_chunk(struct sim_end *to, struct sim_node *from, const uint8_t *
     struct sim_world *w = to->node->world;
     struct sim_chunk *k = ferry_alloc(sizeof *k + len);
     FERRY_CHECK(k);
+    if (to->node->deaf_to == from) {
+        w->counts.drops++;
+        ferry_free(k);
+        return;
+    }
     ferry_nsec at = w->now + latency(w), stall = stalled_until(to->node, from);
     if (at < stall)
         at = stall;
@@ -414,6 +420,15 @@ void sim_node_cut(struct sim_node *n)
         n->world->counts.cuts++;
         reset(e, 0);
     }
+}
+
+void sim_node_deafen(struct sim_node *n, struct sim_node *from)
+{
+    if (from)
+        sim_world_note(n->world, "%s does not hear %s", n->name, from->name);
+    else
+        sim_node_cut(n);
+    n->deaf_to = from;
 }
 
 void sim_pair_stall(struct sim_node *a, struct sim_node *b, ferry_nsec until)

@@ -135,13 +135,14 @@ static void draw_settings(struct scene_producer *p, struct ferry_prng *prng)
     bool idempotent = p->index == 0 || ferry_prng_chance(prng, 1, 2);
     int in_flight = ferry_prng_chance(prng, 1, 3) ? 1 : 5;
     bool expires = ferry_prng_chance(prng, 1, 4);
-    const char *acks = idempotent || ferry_prng_chance(prng, 2, 3) ? "all" : "1";
+    static const char *const weaker[] = {"all", "all", "1", "1", "0"};
+    const char *acks = idempotent ? "all" : weaker[ferry_prng_below(prng, 5)];
     /* Drawn one by one: the order in which arguments are evaluated is the compiler's. */
     int batch_size = (int)ferry_prng_between(prng, 200, 2000);
     int linger = (int)ferry_prng_below(prng, 8);
     const char *codec = codecs[ferry_prng_below(prng, 6)];
     p->promise = (struct ledger_promise){
-        .idempotent = idempotent, .ordered = idempotent || in_flight == 1, .acked = true};
+        .idempotent = idempotent, .ordered = idempotent || in_flight == 1, .acked = acks[0] != '0'};
     snprintf(p->client.settings, sizeof p->client.settings,
              "enable.idempotence=%s\nacks=%s\nmax.in.flight.requests.per.connection=%d\n"
              "batch.size=%d\nlinger.ms=%d\ncompression.type=%s\nrequest.timeout.ms=%d\n"
@@ -167,6 +168,7 @@ void scene_producers_init(struct scene *s)
         p->client.stopped = stopped;
         p->client.delivered = delivered;
         draw_settings(p, s->prng);
+        s->totals.acks_none += !p->promise.acked;
         if (s->trace)
             fprintf(s->trace, "%s:\n%s", name, p->client.settings);
         scene_client_init(s, &p->client, name);
@@ -187,6 +189,23 @@ bool scene_producers_sent(const struct scene *s)
         if (s->producers[i].left)
             return false;
     return true;
+}
+
+uint32_t scene_producer_in_flight(const struct scene *s, int i)
+{
+    struct ferry_link *it, *tmp;
+    uint32_t most = 0;
+    FERRY_LIST_EACH(it, tmp, &s->producers[i].sender->nodes)
+    {
+        uint32_t n = FERRY_CONTAINER(it, struct ferry_sender_node, link)->in_flight;
+        most = n > most ? n : most;
+    }
+    return most;
+}
+
+struct sim_node *scene_producer_node(struct scene *s, int i)
+{
+    return s->producers[i].client.node;
 }
 
 void scene_stall_client(struct scene *s, ferry_nsec until)

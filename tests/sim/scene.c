@@ -118,6 +118,18 @@ static void sum_up(struct scene *s, struct scene_totals *sum)
     sum->commits += t->commits;
     sum->fenced += t->fenced;
     sum->watermarks += t->watermarks;
+    sum->acks_none += t->acks_none;
+    sum->five_lost += t->five_lost;
+    sum->stalled += t->stalled;
+    sum->offline += t->offline;
+    sum->segments += ledger_segments(s->ledger);
+    sum->delays += net->spikes;
+    sum->drops += net->drops;
+    sum->bytewise += net->bytewise;
+    sum->slow += net->stalls;
+    sum->no_space += disk->no_space;
+    sum->short_writes += disk->short_writes;
+    sum->failed_syncs += disk->failed_syncs;
 }
 
 /* What each seed owes. */

@@ -30,6 +30,8 @@ struct scene_totals {
     uint64_t seeds, violations, ops, acked, failed, crashes, torn, dedup, rebalances, faults,
         expired;
     uint64_t consumed, commits, fenced, cuts, stops, watermarks;
+    uint64_t acks_none, five_lost, stalled, offline, segments;
+    uint64_t delays, drops, bytewise, slow, no_space, short_writes, failed_syncs;
     char violation[512]; /* the last one */
 };
 
@@ -49,7 +51,9 @@ struct scene_broker {
     struct broker_node *engine;
     uint64_t starts;
     bool ready, stopping;
-    ferry_nsec down; /* how long it stays down after the stop under way */
+    bool disk_fails;       /* errors are on, or were since it started */
+    uint64_t failed_syncs; /* of the disk, when it last lost its power */
+    ferry_nsec down;       /* how long it stays down after the stop under way */
     struct ferry_timer stop, start;
 };
 
@@ -57,6 +61,10 @@ void scene_broker_init(struct scene *);
 void scene_broker_free(struct scene *);
 /* Ends it at once and starts it again `down` later; power: the machine fails, not the process alone. */
 void scene_broker_crash(struct scene *, bool power, ferry_nsec down);
+/* Writes fail, for want of space or at all, and perhaps syncs. If that took the broker's directory offline, the broker is
+ * started anew when the disk heals, or the machine is, if a sync failed. */
+void scene_broker_disk_fails(struct scene *);
+void scene_broker_disk_heals(struct scene *, ferry_nsec down);
 /* Asks it to stop; it is started again `down` after it has. */
 void scene_broker_stop(struct scene *, ferry_nsec down);
 
@@ -85,6 +93,8 @@ struct scene_producer;
 void scene_producers_init(struct scene *);
 void scene_producers_free(struct scene *);
 bool scene_producers_sent(const struct scene *); /* every quota is used up */
+struct sim_node *scene_producer_node(struct scene *, int);
+uint32_t scene_producer_in_flight(const struct scene *, int); /* Produce requests */
 /* One of them and the broker do not hear of each other until then. */
 void scene_stall_client(struct scene *, ferry_nsec until);
 
@@ -117,7 +127,8 @@ struct scene {
     struct scene_observer *observer;
     struct scene_group *group;
     struct ledger *ledger;
-    struct ferry_timer fault;
+    struct ferry_timer fault, disk_fault, deaf;
+    int deaf_producer;    /* while the timer runs */
     ferry_nsec disturbed; /* when something last happened that a group needs time to get over */
     bool with_group;
     bool quiet;  /* faults are over */

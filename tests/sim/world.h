@@ -47,7 +47,8 @@ struct sim_faults {
 };
 
 struct sim_counts {
-    uint64_t events, chunks, cuts, spikes, refused, crashes, restarts, torn, disk_errors, stalls;
+    uint64_t events, chunks, cuts, spikes, refused, crashes, restarts, torn, disk_errors, stalls,
+        drops, bytewise;
 };
 
 struct sim_world *sim_world_new(uint64_t seed);
@@ -81,6 +82,9 @@ const char *sim_node_name(const struct sim_node *);
 void sim_node_command(struct sim_node *, void *command);
 /* No byte moves between the two until `until`; nothing is lost. */
 void sim_pair_stall(struct sim_node *, struct sim_node *, ferry_nsec until);
+/* What `from` sends to the node is lost, and so are the node's connections in the end: from NULL ends it and resets
+ * them. */
+void sim_node_deafen(struct sim_node *, struct sim_node *from);
 /* A stalled process: it gets no event until `until`. */
 void sim_node_pause(struct sim_node *, ferry_nsec until);
 /* Resets every open connection of the node. */

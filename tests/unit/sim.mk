@@ -20,8 +20,8 @@ noinst_PROGRAMS += tests/sim/planted
 else
 EXTRA_PROGRAMS += tests/sim/planted
 endif
-tests_sim_planted_SOURCES = tests/sim/planted.c refbroker/log/append.c refbroker/log/producers.c refbroker/log/rescan.c \
-    refbroker/cluster/partition.c refbroker/cluster/image.c refbroker/coord/commits.c refbroker/coord/rebalance.c \
+tests_sim_planted_SOURCES = tests/sim/planted.c refbroker/log/append.c refbroker/log/flush.c refbroker/log/producers.c \
+    refbroker/log/rescan.c refbroker/cluster/partition.c refbroker/cluster/image.c refbroker/coord/commits.c refbroker/coord/rebalance.c \
     libclient/client/sender_lane.c libclient/client/sender_request.c libclient/client/offsets_group.c \
     libclient/client/fetcher_reply.c libclient/client/group_join.c libclient/client/client.c
 tests_sim_planted_CPPFLAGS = $(AM_CPPFLAGS) -DFERRY_PLANTED_BUGS
