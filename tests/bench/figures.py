@@ -220,7 +220,7 @@ def in_turn(t, sink, key, arguments):
        produce_1k=("records/s", True, ("ratio", ">=", 2)), produce_1k_defaults=("records/s", True, None))
 def produce(t):
     """Records per second, every outcome delivered: with the same settings, and with each library's defaults."""
-    for name, size, count in (("produce_100", 100, 2_000_000), ("produce_1k", 1024, 500_000)):
+    for name, size, count in (("produce_100", 100, 4_000_000), ("produce_1k", 1024, 1_000_000)):
         for suffix, settings in (("", ALIKE), ("_defaults", [])):
             work = ["-M", "produce", "-n", scaled(count), "-s", size, *settings]
             show(name + suffix, *in_turn(t, [], "msgs_per_s", work))
@@ -260,7 +260,7 @@ def consume(t):
         for side, program in PROGRAMS:
             with Sink(t, "-s", "100") as s:
                 more = CONSUME_PEER if program == "kbench" else []
-                values[side].append(t.run(program, *CONSUME, *more, "-P", 4, "-n", scaled(4_000_000), "-b", s.address)["msgs_per_s"])
+                values[side].append(t.run(program, *CONSUME, *more, "-P", 4, "-n", scaled(8_000_000), "-b", s.address)["msgs_per_s"])
     show("consume_100", values["ferry"], values["peer"])
 
 
