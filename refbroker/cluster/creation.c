@@ -49,7 +49,7 @@ static const char *colliding(const struct broker_node *n, struct ferry_str name)
     for (size_t at = 0; (e = ferry_map_next(&n->image.by_name, &at));) {
         const char *other = ((struct image_topic *)e->value)->name;
         size_t i = 0;
-        if (strlen(other) != name.len)
+        if (e->key.len != name.len)
             continue;
         while (i < name.len &&
                (other[i] == '.' ? '_' : other[i]) == (name.data[i] == '.' ? '_' : name.data[i]))

@@ -11,6 +11,8 @@
 #include "wire/codec.h"
 #include "wire/value.h"
 
+#include <stdlib.h>
+
 /* ---- OffsetCommit ---- */
 
 struct commit {
@@ -245,43 +247,68 @@ static bool fetch_asked(struct broker_request *r, const struct coord_group *g, s
     return true;
 }
 
-/* Every offset of the group, a row per topic in the order in which topics were first committed. */
+struct position {
+    struct ferry_str topic; /* within the map's key */
+    int32_t partition;
+    const struct coord_offset *offset;
+};
+
+static int by_topic(const void *a, const void *b)
+{
+    const struct position *x = a, *y = b;
+    int order = ferry_str_cmp(x->topic, y->topic);
+    return order ? order : (x->partition > y->partition) - (x->partition < y->partition);
+}
+
+/* The group's offsets in the order of topic and partition; NULL without memory. */
+static struct position *sorted_positions(struct broker_request *r, const struct coord_group *g,
+                                         size_t *count)
+{
+    struct position *all = broker_request_alloc(r, (g ? g->offsets.live : 0) + 1, sizeof *all);
+    struct ferry_map_entry *e;
+    *count = 0;
+    for (size_t at = 0; all && g && (e = ferry_map_next(&g->offsets, &at));) {
+        size_t len = e->key.len - 4;
+        all[(*count)++] = (struct position){
+            {(const char *)e->key.data, len}, (int32_t)ferry_get32(e->key.data + len), e->value};
+    }
+    if (all)
+        qsort(all, *count, sizeof *all, by_topic);
+    return all;
+}
+
+/* Every offset of the group, a row per topic. */
 static bool fetch_all(struct broker_request *r, const struct coord_group *g, struct fetched *f)
 {
-    struct ferry_map_entry *e;
-    size_t most = g ? g->offsets.live : 0;
-    f->out->topics = ferry_msg_array(&ferry_offset_fetch_response_group_topic_msg, &r->arena, most);
-    if (!f->out->topics && most)
+    size_t count;
+    struct position *all = sorted_positions(r, g, &count);
+    f->out->topics =
+        ferry_msg_array(&ferry_offset_fetch_response_group_topic_msg, &r->arena, count);
+    if (!all || (!f->out->topics && count))
         return false;
-    for (size_t at = 0; g && (e = ferry_map_next(&g->offsets, &at));) {
-        struct ferry_str name = {(const char *)e->key.data, e->key.len - 4};
+    for (size_t from = 0, upto; from < count; from = upto) {
+        for (upto = from; upto < count && ferry_str_eq(all[upto].topic, all[from].topic);)
+            upto++;
+        struct ferry_str name = all[from].topic;
         const struct image_topic *topic = broker_image_topic(&r->node->image, name);
-        struct ferry_offset_fetch_response_group_topic *to = NULL;
         if (r->version >= 10 && !topic)
             continue;
-        for (int32_t i = 0; i < f->out->topics_count && !to; i++)
-            if (ferry_str_eq(f->out->topics[i].name, name))
-                to = &f->out->topics[i];
-        if (!to) {
-            to = &f->out->topics[f->out->topics_count++];
-            to->name =
-                (struct ferry_str){ferry_arena_strndup(&r->arena, name.data, name.len), name.len};
-            if (topic)
-                to->topic_id = topic->id;
-            size_t here = 0;
-            struct ferry_map_entry *other;
-            for (size_t k = 0; (other = ferry_map_next(&g->offsets, &k));)
-                here +=
-                    other->key.len == e->key.len && !memcmp(other->key.data, e->key.data, name.len);
-            to->partitions = ferry_msg_array(&ferry_offset_fetch_response_group_topic_partition_msg,
-                                             &r->arena, here);
-            if (!to->partitions || !to->name.data)
-                return false;
+        struct ferry_offset_fetch_response_group_topic *to =
+            &f->out->topics[f->out->topics_count++];
+        to->name =
+            (struct ferry_str){ferry_arena_strndup(&r->arena, name.data, name.len), name.len};
+        if (topic)
+            to->topic_id = topic->id;
+        to->partitions = ferry_msg_array(&ferry_offset_fetch_response_group_topic_partition_msg,
+                                         &r->arena, upto - from);
+        if (!to->partitions || !to->name.data)
+            return false;
+        for (size_t i = from; i < upto; i++) {
+            struct ferry_offset_fetch_response_group_topic_partition *row =
+                &to->partitions[to->partitions_count++];
+            row->partition_index = all[i].partition;
+            put_position(all[i].offset, row);
         }
-        struct ferry_offset_fetch_response_group_topic_partition *p =
-            &to->partitions[to->partitions_count++];
-        p->partition_index = (int32_t)ferry_get32(e->key.data + name.len);
-        put_position(e->value, p);
     }
     return true;
 }

@@ -6,6 +6,7 @@
 
 #include "ferry/kafka_errors.h"
 #include "record/batch.h"
+#include "record/build.h"
 #include "tests/lib/tap.h"
 
 #include <stdio.h>
@@ -231,6 +232,87 @@ static void compacted_topics_are_never_cut(void)
     end();
 }
 
+static int produce_slab(const char *topic, struct ferry_slab *s, struct ferry_produce_response *out)
+{
+    struct ferry_produce_request in;
+    struct ferry_produce_request_topic_data t;
+    struct ferry_produce_request_partition_data p;
+    ferry_produce_request_init(&in);
+    ferry_produce_request_topic_data_init(&t);
+    ferry_produce_request_partition_data_init(&p);
+    t.name = ferry_str_of(topic);
+    p.records = (struct ferry_bytes){s->data, s->len};
+    t.partition_data = &p;
+    in.topic_data = &t;
+    t.partition_data_count = in.topic_data_count = 1;
+    in.acks = -1;
+    bool ok = bb_call(&b, c, 0, 9, &in, out);
+    ferry_slab_unref(s);
+    return ok ? out->responses[0].partition_responses[0].error_code : -1000;
+}
+
+/* Three records, the second of which has no key. */
+static struct ferry_slab *keyless(uint16_t attributes)
+{
+    struct ferry_slab *s = ferry_slab_new(1000);
+    uint8_t *at = s->data + FERRY_BATCH_HEADER;
+    for (int i = 0; i < 3; i++) {
+        struct ferry_build_record r = {.value = {(const uint8_t *)"v", 1}};
+        if (i != 1)
+            r.key = (struct ferry_bytes){(const uint8_t *)"k", 1};
+        at = ferry_build_record(at, &r, 0, i);
+    }
+    s->len = (size_t)(at - s->data);
+    struct ferry_build_header h = {.base_timestamp = 1,
+                                   .max_timestamp = 1,
+                                   .producer_id = -1,
+                                   .producer_epoch = -1,
+                                   .base_sequence = -1,
+                                   .leader_epoch = -1,
+                                   .last_offset_delta = 2,
+                                   .attributes = attributes,
+                                   .count = 3};
+    ferry_build_header(s->data, &h, s->len);
+    ferry_build_crc(s->data, s->len);
+    return s;
+}
+
+static void what_a_client_may_not_write_is_refused(void)
+{
+    static const char *const compact[] = {"cleanup.policy", "compact", NULL};
+    struct ferry_find_coordinator_request find;
+    struct ferry_find_coordinator_response found;
+    struct ferry_produce_response out;
+    begin("offsets.topic.num.partitions", "1");
+    ferry_find_coordinator_request_init(&find);
+    find.key = FERRY_STR("g");
+    CHECK(bb_call(&b, c, 10, 2, &find, &found));
+    CHECK_INT(create("c", 1, compact), 0);
+    CHECK_INT(create("d", 1, NULL), 0);
+    CHECK_INT(produce_slab("d", keyless(0), &out), 0);
+    CHECK_INT(produce_slab("c", keyless(0), &out), FERRY_KAFKA_INVALID_RECORD);
+    const struct ferry_produce_response_partition_response *got =
+        &out.responses[0].partition_responses[0];
+    CHECK_INT(got->record_errors_count, 1); /* and it says which */
+    CHECK_INT(got->record_errors[0].batch_index, 1);
+    CHECK(got->record_errors[0].batch_index_error_message.len > 0);
+    CHECK_INT(produce_slab("d", keyless(FERRY_BATCH_CONTROL), &out), FERRY_KAFKA_INVALID_RECORD);
+    CHECK_INT(produce_slab("d", keyless(FERRY_BATCH_TRANSACTIONAL), &out),
+              FERRY_KAFKA_INVALID_TXN_STATE);
+    CHECK_INT(produce_slab("d", keyless(5), &out), FERRY_KAFKA_INVALID_RECORD); /* no such codec */
+    CHECK_INT(produce_slab("__consumer_offsets", bb_batch(1, 0, 0, 0), &out),
+              FERRY_KAFKA_INVALID_TOPIC_EXCEPTION);
+    struct ferry_slab *one = bb_batch(1, 0, 0, 0), *two = ferry_slab_new(2 * one->len);
+    memcpy(two->data, one->data, one->len);
+    memcpy(two->data + one->len, one->data, one->len);
+    two->len = 2 * one->len;
+    ferry_slab_unref(one);
+    CHECK_INT(produce_slab("d", two, &out), FERRY_KAFKA_INVALID_RECORD); /* one batch a partition */
+    CHECK_INT(offset_at("d", -1), 3);
+    CHECK_INT(offset_at("c", -1), 0);
+    end();
+}
+
 static int produce_acks(const char *topic, int acks, struct ferry_produce_response *out)
 {
     bb_produce_begin(&b, c, topic, 0, 1, 0, acks);
@@ -427,6 +509,7 @@ int main(void)
     TAP_RUN(topics_go_where_that_is_allowed);
     TAP_RUN(a_topic_is_described_as_kafka_does);
     TAP_RUN(compacted_topics_are_never_cut);
+    TAP_RUN(what_a_client_may_not_write_is_refused);
     TAP_RUN(min_insync_replicas_counts_the_replicas_there_are);
     TAP_RUN(append_time_is_told);
     TAP_RUN(times_far_from_now_are_refused);
