@@ -52,8 +52,10 @@ void ferry_group_leave(struct ferry_group *, ferry_nsec deadline);
 void ferry_group_answered(struct ferry_group *);
 /* The application polls again after on_stalled. */
 void ferry_group_polled(struct ferry_group *);
-/* A commit was refused with this code: fenced, rebalance under way. */
-void ferry_group_refused(struct ferry_group *, int16_t code);
+/* A commit that was sent for `generation` was refused with this code: fenced, rebalance under way. True: only because a
+ * round is under way, or over since, in which nothing that was owned can have got another owner yet: it may be tried
+ * again for the generation that is current then, as long as that is this one or the next. */
+bool ferry_group_refused(struct ferry_group *, int16_t code, int32_t generation);
 struct ferry_group_identity ferry_group_identity(const struct ferry_group *);
 /* A word for where it stands: "stable", "joining" ... Static memory. */
 const char *ferry_group_state_name(const struct ferry_group *);

@@ -678,11 +678,17 @@ void ferry_group_polled(struct ferry_group *g)
     ferry_group_go(g);
 }
 
-void ferry_group_refused(struct ferry_group *g, int16_t code)
+bool ferry_group_refused(struct ferry_group *g, int16_t code, int32_t generation)
 {
     unsigned actions = ferry_kafka_err_actions(code);
+    bool round =
+        g->state == GROUP_JOINING || g->state == GROUP_ASSIGNING || g->state == GROUP_SYNCING;
     if (g->generation < 0 || g->state == GROUP_OUT || g->state == GROUP_LEAVING)
-        return;
+        return false;
+    /* The coordinator is a generation ahead of us, or was: the answers of the round itself say whether we belong to it. */
+    if ((round || generation < g->generation) &&
+        (code == FERRY_KAFKA_ILLEGAL_GENERATION || code == FERRY_KAFKA_REBALANCE_IN_PROGRESS))
+        return g->cooperative && generation + 1 >= g->generation;
     if (actions & FERRY_WIRE_FATAL) {
         ferry_group_fail(g, code, "a commit was refused");
     } else if (code == FERRY_KAFKA_REBALANCE_IN_PROGRESS) {
@@ -691,6 +697,7 @@ void ferry_group_refused(struct ferry_group *g, int16_t code)
     } else {
         ferry_group_lose(g, code == FERRY_KAFKA_ILLEGAL_GENERATION);
     }
+    return false;
 }
 
 struct ferry_group_identity ferry_group_identity(const struct ferry_group *g)

@@ -254,6 +254,8 @@ static int commit_encode(struct ferry_client *client, struct ferry_request *requ
     if (job->ask.group) {
         struct ferry_group_identity who = ferry_group_identity(job->ask.group);
         m.generation_id_or_member_epoch = who.generation;
+        if (job->generation < 0)
+            job->generation = who.generation;
         if (who.member_id.data)
             m.member_id = who.member_id;
         if (version >= 7)
@@ -288,8 +290,9 @@ static void take_outcome(struct ferry_offsets_job *job, struct ferry_str topic, 
     unsigned actions = ferry_kafka_err_actions(error);
     if (!item)
         return;
-    if (error && (actions & (FERRY_WIRE_REJOIN | FERRY_WIRE_FATAL)) && job->ask.group)
-        ferry_group_refused(job->ask.group, error);
+    if (error && (actions & (FERRY_WIRE_REJOIN | FERRY_WIRE_FATAL)) && job->ask.group &&
+        ferry_group_refused(job->ask.group, error, job->generation))
+        return;
     if (error && (actions & FERRY_WIRE_REJOIN)) {
         ferry_offsets_job_fail(job, error, ferry_error_name(error));
         return;
@@ -324,6 +327,15 @@ static void on_committed(struct ferry_client *client, struct ferry_request *requ
 
 static void commit_advance(struct ferry_offsets_job *job)
 {
+    if (job->ask.group && job->generation >= 0) {
+        int32_t now = ferry_group_identity(job->ask.group).generation;
+        if (now != job->generation &&
+            now != job->generation + 1) { /* its partitions may be another member's */
+            ferry_offsets_job_fail(job, FERRY_KAFKA_ILLEGAL_GENERATION,
+                                   ferry_error_name(FERRY_KAFKA_ILLEGAL_GENERATION));
+            return;
+        }
+    }
     submit(job, FERRY_API_OFFSET_COMMIT, 2, 9, commit_encode, on_committed);
 }
 

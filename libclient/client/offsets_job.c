@@ -91,6 +91,7 @@ struct ferry_offsets_job *ferry_offsets_job_new(struct ferry_client *client,
     job->client = client;
     job->ask = *ask;
     job->advance = advance;
+    job->generation = -1;
     job->count = job->open = n;
     job->retry.fire = on_retry;
     job->deadline.fire = on_deadline;

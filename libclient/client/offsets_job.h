@@ -28,6 +28,7 @@ struct ferry_offsets_job {
     bool observing, cancelled, in_call;
     struct ferry_timer retry, deadline;
     unsigned tries;
+    int32_t generation;         /* commits of a group's member: of the first try; -1 before it */
     struct ferry_link requests; /* in flight */
     int32_t status;             /* what failed as a whole */
     char text[200];

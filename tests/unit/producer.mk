@@ -30,3 +30,8 @@ tests_unit_test_api_producer_LDADD = libtap.la librefbroker.la libclientcore.la 
 noinst_PROGRAMS += tests/e2e/producer
 tests_e2e_producer_SOURCES = tests/e2e/producer.c
 tests_e2e_producer_LDADD = libferry.la
+
+# A member of a group: tests/stages/63-kafka-tools.sh.
+noinst_PROGRAMS += tests/e2e/group
+tests_e2e_group_SOURCES = tests/e2e/group.c
+tests_e2e_group_LDADD = libferry.la
