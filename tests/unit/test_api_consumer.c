@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The consumer's public API on a broker in the same process, with threads and without. Built with TSan by tests/stages/40-tsan.sh. */
+/* The consumer's public API on a broker in the same process, or on the one whose HOST:PORT is the argument
+   (tests/stages/70-admin.sh), with threads and without. Built with TSan by tests/stages/40-tsan.sh. */
 #include "config.h"
 
 #include "ferry/ferry.h"
@@ -18,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static struct inner *broker;
+static const char *address;
 static struct ferry_error err;
 
 enum { PATIENCE_MS = 20000, PARTS = 4 };
@@ -27,7 +28,7 @@ static struct ferry_config *settings_of(const char *settings)
 {
     struct ferry_config *c = ferry_config_new();
     /* Short waits: a seek goes on when the fetch that is parked at the broker has come back. */
-    if (ferry_config_set(c, "bootstrap.servers", inner_address(broker), &err) ||
+    if (ferry_config_set(c, "bootstrap.servers", address, &err) ||
         ferry_config_set(c, "fetch.max.wait.ms", "50", &err) ||
         ferry_config_load_text(c, settings, strlen(settings), &err))
         fprintf(stderr, "# %s\n", err.text);
@@ -875,7 +876,7 @@ static void hooks_serve_consumers_and_no_descriptor_leaks(void)
                                 .thread_exit = hook_exit};
     int before = leaky_descriptors();
     CHECK(before >= 0);
-    h.address.sin_port = htons((uint16_t)atoi(strchr(inner_address(broker), ':') + 1));
+    h.address.sin_port = htons((uint16_t)atoi(strchr(address, ':') + 1));
     h.address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     struct ferry_config *config =
         settings_of("bootstrap.servers=kafka.example:9092\nauto.offset.reset=earliest\n"
@@ -907,18 +908,36 @@ static void brokers_can_be_added_later(void)
     CHECK(c);
     CHECK(assign(c, list_of("alone", 0, FERRY_OFFSET_EARLIEST)));
     CHECK_INT(ferry_consumer_poll(c, &m, 1, 20, &err), 0);
-    CHECK_INT(ferry_add_brokers(ferry_consumer_handle(c), inner_address(broker), &err), 0);
+    CHECK_INT(ferry_add_brokers(ferry_consumer_handle(c), address, &err), 0);
     CHECK(next(c, &m));
     CHECK(m.error == 0 && m.offset == 0);
     end(c);
 }
 
-int main(void)
+static bool create_topics(void)
 {
-    static const char *const settings[] = {"num.partitions=4", "group.min.session.timeout.ms=100",
-                                           NULL};
-    broker = inner_start(settings);
-    if (!broker)
+    struct ferry_config *config = settings_of("");
+    struct ferry_handle *h = ferry_open(config, NULL, &err);
+    struct ferry_admin *call = ferry_admin_new(FERRY_ADMIN_CREATE_TOPICS);
+    ferry_admin_add_topic(call, "alone", PARTS, 1);
+    ferry_admin_add_topic(call, "other", PARTS, 1);
+    int rc = h ? ferry_admin_run(call, h, PATIENCE_MS, &err) : -1;
+    ferry_admin_free(call);
+    ferry_config_free(config);
+    ferry_close(h, PATIENCE_MS);
+    if (rc)
+        fprintf(stderr, "# %s\n", err.text);
+    return rc == 0;
+}
+
+int main(int argc, char **argv)
+{
+    static const char *const settings[] = {"group.min.session.timeout.ms=100", NULL};
+    struct inner *broker = argc > 1 ? NULL : inner_start(settings);
+    if (argc < 2 && !broker)
+        return 1;
+    address = argc > 1 ? argv[1] : inner_address(broker);
+    if (!create_topics())
         return 1;
     TAP_RUN(partitions_need_no_group);
     TAP_RUN(a_reset_to_none_is_an_error_event);
