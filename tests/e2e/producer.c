@@ -97,8 +97,8 @@ static int send_all(struct ferry_topic *t, struct ferry_producer *p, int64_t fir
         o.value_len = value_of(first + i, value);
         o.cookie = (uint64_t)(first + i);
         o.timestamp = (int64_t)time(NULL) * 1000 + (first + i) % 1000;
-        o.headers = i % 3 ? NULL : &header;
-        o.header_count = i % 3 ? 0 : 1;
+        o.headers = (first + i) % 3 ? NULL : &header;
+        o.header_count = (first + i) % 3 ? 0 : 1;
         while (ferry_send_record(t, &o, NULL, &err)) {
             if (err.code != FERRY_E_QUEUE_FULL)
                 return fail("send");
@@ -132,8 +132,9 @@ static int send_main(int argc, char **argv)
     int rc = send_all(t, p, atoll(argv[4]), atoll(argv[5]), atof(argv[6]));
     struct ferry_producer_counters counters;
     ferry_producer_counters(p, &counters);
-    printf("acked=%lld failed=%lld retries=%lld bumps=%lld\n", (long long)acked, (long long)failed,
-           (long long)counters.retries, (long long)counters.epoch_bumps);
+    printf("acked=%lld failed=%lld retries=%lld bumps=%lld splits=%lld\n", (long long)acked,
+           (long long)failed, (long long)counters.retries, (long long)counters.epoch_bumps,
+           (long long)counters.splits);
     if (ferry_producer_close(p, 30000, &err))
         rc = fail("close");
     ferry_producer_free(p);
@@ -144,12 +145,27 @@ static int send_main(int argc, char **argv)
 
 /* -- Check -- */
 
+/* Every third record has one header, the others none. */
+static bool has_its_headers(const struct ferry_message *m, int64_t n)
+{
+    const char *name;
+    const uint8_t *value;
+    int32_t at = 0, name_len, value_len;
+    if (m->header_count != (n % 3 ? 0 : 1))
+        return false;
+    return n % 3 || (ferry_message_header(m, &at, &name, &name_len, &value, &value_len) == 1 &&
+                     name_len == 4 && !memcmp(name, "kind", 4) && value_len == 4 &&
+                     !memcmp(value, "test", 4) &&
+                     ferry_message_header(m, &at, &name, &name_len, &value, &value_len) == 0);
+}
+
 static bool is_right(const struct ferry_message *m, int64_t n)
 {
     char value[VALUE_MAX], key[16];
     int len = value_of(n, value), key_len = snprintf(key, sizeof key, "key-%d", (int)(n % KEYS));
     return m->value_len == len && !memcmp(m->value, value, (size_t)len) && m->key_len == key_len &&
-           !memcmp(m->key, key, (size_t)key_len) && m->timestamp % 1000 == n % 1000;
+           !memcmp(m->key, key, (size_t)key_len) && m->timestamp % 1000 == n % 1000 &&
+           has_its_headers(m, n);
 }
 
 static int judge(const int *copies, int64_t count, const char *how)

@@ -110,6 +110,7 @@ static void answer(struct sink *s, struct sink_pending *a)
     ferry_produce_response_init(&m);
     m.responses = topics;
     m.responses_count = a->count;
+    m.throttle_time_ms = s->throttle_ms;
     for (int i = 0; i < a->count; i++) {
         ferry_produce_response_response_init(&topics[i]);
         ferry_produce_response_partition_response_init(&parts[i]);
@@ -122,6 +123,8 @@ static void answer(struct sink *s, struct sink_pending *a)
         parts[i].index = a->parts[i].index;
         parts[i].error_code = a->parts[i].code;
         parts[i].base_offset = a->parts[i].code ? -1 : a->parts[i].offset;
+        if (s->log_append_time)
+            parts[i].log_append_time_ms = s->log_append_time;
         if (a->parts[i].code && s->hint_leader >= 0 && a->head.version >= 10) {
             parts[i].current_leader.leader_id = s->hint_leader;
             parts[i].current_leader.leader_epoch = s->hint_epoch;
@@ -291,6 +294,7 @@ static void take_report(struct sink *s, struct ferry_delivery *d)
     struct ferry_sealed_record r;
     uint32_t n = 0;
     s->reports++;
+    s->append_time = lot->log_append_time;
     while (ferry_sealed_iter_next(&lot->iter, &r)) {
         n++;
         if (r.cookie >= SINK_RECORDS) {

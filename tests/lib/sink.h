@@ -69,8 +69,9 @@ struct sink {
     size_t size_max;     /* larger batches: MESSAGE_TOO_LARGE; 0 = any */
     int32_t hint_leader; /* told with a refusal; -1 = not */
     int32_t hint_epoch;
-    int16_t version_max; /* of Produce, 0 = any */
-    int16_t id_error;    /* of InitProducerId */
+    int32_t throttle_ms;     /* told with each answer */
+    int64_t log_append_time; /* likewise, if not 0 */
+    int16_t id_error;        /* of InitProducerId */
     int64_t next_id;
     int16_t next_epoch;
     struct sink_pending pending[SINK_PENDING];
@@ -89,6 +90,7 @@ struct sink {
     int32_t error[SINK_RECORDS];
     uint8_t outcome[SINK_RECORDS];
     int64_t offset[SINK_RECORDS];
+    int64_t append_time; /* of the last report */
     int reports;
     struct ferry_prng prng;
     int chance; /* for sink_random: one of so many requests goes wrong */

@@ -34,6 +34,15 @@ codecs_and_acks() {  # WHERE ADDRESS
     round_trip "$1" "$2" no-linger once linger.ms=0
 }
 
+# Batches above the topic's limit are cut until they fit.
+too_large() {  # WHERE ADDRESS
+    "$FERRY_BUILD/ferry-topics" --bootstrap-server "$2" --create --topic narrow --partitions 3 --config max.message.bytes=20000 \
+        >"$out" 2>&1 || { judge "$1, a topic with a limit" 1; return; }
+    timeout 60 "$program" send "$2" narrow 0 20000 0 linger.ms=20 batch.size=200000 >"$out" 2>&1 &&
+        grep -q 'splits=[1-9]' "$out" && timeout 60 "$program" check "$2" narrow 20000 once >>"$out" 2>&1
+    judge "$1, batches above max.message.bytes are split" $?
+}
+
 restart_refbroker() {
     broker_stop KILL
     broker_start -X log.flush.interval.messages=1 >/dev/null
@@ -61,6 +70,7 @@ restarts() {
 
 broker_start -X log.flush.interval.messages=1 || exit 1
 codecs_and_acks refbroker "$BROKER"
+too_large refbroker "$BROKER"
 restarts refbroker "$BROKER" restart_refbroker
 broker_stop
 if [ -n "${FERRY_SANITIZED:-}" ] || ! command -v java >/dev/null || ! command -v mvn >/dev/null; then
@@ -80,6 +90,7 @@ for version in 4.3.1 3.9.2; do
         continue
     }
     codecs_and_acks "Apache Kafka $version" "$address"
+    too_large "Apache Kafka $version" "$address"
     [ $version = 3.9.2 ] || restarts "Apache Kafka $version" "$address" restart_kafka
     "$kafka" stop "$data" >/dev/null 2>&1
 done

@@ -145,6 +145,41 @@ static void requests_are_grouped_by_their_timeout_too(void)
     sink_end(&s);
 }
 
+static void a_throttle_is_kept(void)
+{
+    sink_init(&s, "linger.ms=0\n", REPORTS, 1, 1);
+    sink_reveal(&s);
+    sink_settle(&s);
+    s.throttle_ms = 700;
+    CHECK_INT(sink_send(&s, 0, 0, 0), 0);
+    CHECK(sink_all_reported(&s, 1));
+    s.throttle_ms = 0;
+    ferry_nsec until = s.puppet.now + 680 * FERRY_MS; /* all_reported looks every 10 ms */
+    CHECK_INT(sink_send(&s, 0, 0, 1), 0);
+    while (s.puppet.now < until) {
+        CHECK_INT(s.reported[1], 0);
+        sink_pass(&s, 10 * FERRY_MS);
+    }
+    sink_pass(&s, 40 * FERRY_MS);
+    CHECK_INT(s.reported[1], 1);
+    CHECK_INT(s.error[1], 0);
+    sink_end(&s);
+}
+
+static void the_time_of_the_log_is_reported(void)
+{
+    sink_init(&s, "linger.ms=0\n", REPORTS, 1, 1);
+    sink_reveal(&s);
+    CHECK_INT(sink_send(&s, 0, 0, 0), 0);
+    CHECK(sink_all_reported(&s, 1));
+    CHECK_INT(s.append_time, -1);
+    s.log_append_time = 1712345678901;
+    CHECK_INT(sink_send(&s, 0, 0, 1), 0);
+    CHECK(sink_all_reported(&s, 2));
+    CHECK(s.append_time == 1712345678901);
+    sink_end(&s);
+}
+
 /* -- Held for an unknown topic -- */
 
 static void what_was_held_keeps_key_cookie_and_time(void)
@@ -310,6 +345,8 @@ int main(void)
     TAP_RUN(no_batch_size_is_a_batch_for_each);
     TAP_RUN(requests_keep_to_their_size);
     TAP_RUN(requests_are_grouped_by_their_timeout_too);
+    TAP_RUN(a_throttle_is_kept);
+    TAP_RUN(the_time_of_the_log_is_reported);
     TAP_RUN(what_was_held_keeps_key_cookie_and_time);
     TAP_RUN(round_robin_goes_round_what_is_there);
     TAP_RUN(random_spreads_and_sticks_for_a_time);
