@@ -37,7 +37,9 @@ pass=0
 while [ "$(wc -c <"$work/input")" -lt $((megabytes * 1000000)) ]; do
     pass=$((pass + 1))
     [ $pass -le 500 ] || die "this machine's licence texts and package lists are too small to make $megabytes MB"
-    printf '%s\n' "$source_files" | xargs awk -v pass="$pass" '{print pass ":" FILENAME "\t" $0}' >>"$work/input"
+    left=$((megabytes * 1010000 - $(wc -c <"$work/input")))
+    printf '%s\n' "$source_files" | xargs awk -v pass="$pass" '{print pass ":" FILENAME "\t" $0}' |
+        awk -v left="$left" 'left > 0 {left -= length($0) + 1; print}' >>"$work/input"
 done
 records=$(wc -l <"$work/input")
 bytes=$(wc -c <"$work/input")
