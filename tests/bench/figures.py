@@ -24,6 +24,7 @@ Kafka = servers.Kafka if KAFKA else servers.StandIn
 # name: unit, whether more is better, bar as (which value, comparison, number); the figure's function is found by group
 FIGURES = {}
 GROUPS = []
+SAVE = None  # an open file
 
 
 def group(**names):
@@ -45,19 +46,26 @@ def misses(name, ferry, ratio):
     return value < number if sign == ">=" else value > number
 
 
+def say(line):
+    """Prints a line at once, and keeps it for table.py if that was asked for."""
+    print(line, flush=True)
+    if SAVE:
+        SAVE.write(line + "\n")
+
+
 def show(name, ferry, peer):
     """Prints one figure; ferry and peer are lists of runs."""
     unit, more, bar = FIGURES[name]
     f, p = statistics.median(ferry), statistics.median(peer)
     ratio = (f / p if more else p / f) if f and p else float("nan")
-    print(f"figure={name} ferry={f:.6g} peer={p:.6g} ratio={ratio:.3g} unit={unit}", flush=True)
+    say(f"figure={name} ferry={f:.6g} peer={p:.6g} ratio={ratio:.3g} unit={unit}")
     if misses(name, f, ratio):
         what, sign, number = bar
-        print(f"# {name} misses its bar: {what} {sign} {number:.3g}; it is {ratio if what == 'ratio' else f:.4g}", flush=True)
+        remark(f"{name} misses its bar: {what} {sign} {number:.3g}; it is {ratio if what == 'ratio' else f:.4g}")
 
 
 def remark(text):
-    print(f"# {text}", flush=True)
+    say(f"# {text}")
 
 
 def machine(a):
@@ -328,12 +336,14 @@ def so_size(t):
 
 
 def main():
+    global SAVE
     a = argparse.ArgumentParser()
     a.add_argument("--list", action="store_true")
     a.add_argument("--bin")
     a.add_argument("--build")
     a.add_argument("--kafka")
     a.add_argument("--peer")
+    a.add_argument("--save", help="a file that gets the same lines")
     a.add_argument("names", nargs="*")
     a = a.parse_args()
     if a.list:
@@ -344,6 +354,7 @@ def main():
         print(f"no figure has {' or '.join(a.names)} in its name; --list prints them", file=sys.stderr)
         return 2
     failed = 0
+    SAVE = open(a.save, "w", encoding="utf-8", buffering=1) if a.save else None
     machine(a)
     for function, names in wanted:
         try:

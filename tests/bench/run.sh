@@ -60,7 +60,6 @@ set -- --bin "$cache/bin" --build "$build" --kafka "$top/tests/kafka/kafka" --pe
 lines=$(mktemp)
 trap 'rm -f "$lines"' EXIT
 status=0
-python3 "$here/figures.py" "$@" >"$lines" || status=$?
-cat "$lines"
+python3 "$here/figures.py" --save "$lines" "$@" || status=$?
 python3 "$here/table.py" "$lines"
 exit $status

@@ -4,8 +4,8 @@
 
   table.py [FILE]     lines of run.sh, from FILE or the standard input
 
-A row of a figure that was not measured stays as it is. The run's own remark about the machine goes above the table of
-docs/benchmarks.md."""
+A row of a figure that was not measured stays as it is. What a run of all figures says of the machine goes above the table of
+docs/benchmarks.md; after a run of some, the line that is there gets a word about it."""
 import os
 import re
 import sys
@@ -14,6 +14,8 @@ from figures import FIGURES, misses
 
 TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 MACHINE = "# machine: "
+PARTLY = "partly, "
+LATER = "; some rows later"
 LINE = re.compile(r"figure=(\w+) ferry=(\S+) peer=(\S+) ratio=(\S+) unit=(\S+)$")
 SHORT = {  # the README's rows
     "produce_100": "records of 100 bytes produced",
@@ -44,8 +46,14 @@ def bar_text(name, ferry, ratio):
     if not bar:
         return ""
     what, sign, limit = bar
-    text = ("ratio " if what == "ratio" else "") + {">=": "≥ ", "<=": "≤ "}[sign] + number(limit)
+    text = ("ratio " if what == "ratio" else "") + {">=": "≥ ", "<=": "≤ "}[sign] + (f"{limit:,}" if isinstance(limit, int) else f"{limit:.3g}")
     return text + (", **missed**" if misses(name, ferry, ratio) else "")
+
+
+def measured_line(line, machine):
+    if machine.startswith(PARTLY):
+        return line if line.endswith(LATER) else line + LATER
+    return f"Measured: {machine}"
 
 
 def refresh(path, mark, make_rows, machine=None):
@@ -61,7 +69,7 @@ def refresh(path, mark, make_rows, machine=None):
     lines = inside.splitlines()
     at = next(i for i, line in enumerate(lines) if line.startswith("|---")) + 1
     rows = {line.split("|")[1].strip(): line for line in lines[at:] if line.startswith("|")}
-    head = [f"Measured: {machine}" if machine and line.startswith("Measured:") else line for line in lines[:at]]
+    head = [measured_line(line, machine) if machine and line.startswith("Measured:") else line for line in lines[:at]]
     with open(path, "w", encoding="utf-8") as f:
         f.write(before + begin + "\n".join(head + make_rows(rows)) + "\n" + end + after)
 
@@ -74,6 +82,9 @@ def main():
     measured = {name: (float(a), float(b), float(r), unit) for name, a, b, r, unit in found if name in FIGURES}
     if not measured:
         raise SystemExit("table: no line figure=NAME ferry=X peer=Y ratio=R unit=U")
+
+    if machine and len(measured) < len(FIGURES):
+        machine = PARTLY + machine
 
     def full(rows):
         made = []
