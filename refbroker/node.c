@@ -592,4 +592,5 @@ void broker_node_read_counts(const struct broker_node *n, struct broker_node_cou
     out->bytes_in = n->conns.bytes_in;
     out->rebalances = n->groups.rebalances;
     out->queued_bytes = n->conns.pool.held;
+    out->parked_bytes = n->conns.pool.parked;
 }

@@ -61,6 +61,7 @@ struct broker_node_counts {
     uint64_t connections, connections_total, requests, bytes_in, produced_batches, duplicates,
         fetches, rebalances;
     uint64_t queued_bytes; /* memory held for requests that are arriving or under way */
+    uint64_t parked_bytes; /* and for those that wait for something else */
 };
 void broker_node_read_counts(const struct broker_node *, struct broker_node_counts *);
 

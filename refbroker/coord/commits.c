@@ -148,6 +148,8 @@ static int write_commit(struct broker_request *r, struct commit *c, struct coord
         broker_reply(r, &c->response);
         return 0;
     }
+    if (broker_groups_too_large(n))
+        return FERRY_KAFKA_INVALID_COMMIT_OFFSET_SIZE;
     if (!c->group && !(c->group = coord_group_new(n, shard, in->group_id)))
         return FERRY_KAFKA_COORDINATOR_NOT_AVAILABLE;
     c->request = r;

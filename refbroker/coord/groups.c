@@ -479,6 +479,11 @@ static void on_written(struct log_append *a, int error)
     w->done(w, error ? to_group_error(error) : 0);
 }
 
+bool broker_groups_too_large(const struct broker_node *n)
+{
+    return n->groups.records.len > (size_t)n->config.now.message_max_bytes;
+}
+
 int broker_groups_submit(struct broker_node *n, const struct coord_shard *shard,
                          struct coord_write *w)
 {

@@ -84,6 +84,8 @@ int broker_groups_add_offset(struct broker_node *, struct ferry_str group, struc
                              int32_t partition, const struct ferry_offset_commit_value *value);
 int broker_groups_add_group(struct broker_node *, struct ferry_str group,
                             const struct ferry_group_metadata_value *);
+/* Is what was added larger than message.max.bytes? As in Kafka, such a commit or group is refused. */
+bool broker_groups_too_large(const struct broker_node *);
 /* Writes what was added. A Kafka code when it cannot begin (done is not called then); else done follows, perhaps
  * from within. */
 int broker_groups_submit(struct broker_node *, const struct coord_shard *, struct coord_write *);

@@ -108,6 +108,7 @@ static void add_and_rebalance(struct broker_request *r, struct coord_group *g,
         return;
     }
     park_join(r, m);
+    broker_request_shed(r);
     g->grew = true;
     if (g->state == GROUP_PREPARING)
         coord_group_try_complete(g);
@@ -215,6 +216,7 @@ static void return_static(struct broker_request *r, struct coord_member *m,
     }
     if (!same) {
         park_join(r, m);
+        broker_request_shed(r);
         if (g->state == GROUP_PREPARING)
             coord_group_try_complete(g);
         else
@@ -274,6 +276,7 @@ static void join_again(struct broker_request *r, struct coord_member *m,
         return;
     }
     park_join(r, m);
+    broker_request_shed(r);
     if (g->state == GROUP_PREPARING)
         coord_group_try_complete(g);
     else
@@ -302,6 +305,16 @@ static void join_known(struct broker_request *r, struct coord_group *g,
     }
 }
 
+/* What a member says is kept as long as it is there; in the end it must fit one batch with what the others say. */
+static bool says_too_much(const struct broker_request *r)
+{
+    const struct ferry_join_group_request *in = r->input;
+    size_t all = 0;
+    for (int32_t i = 0; i < in->protocols_count; i++)
+        all += in->protocols[i].name.len + in->protocols[i].metadata.len;
+    return all / 4 > (size_t)r->node->config.now.message_max_bytes;
+}
+
 static int check_join(struct broker_request *r, struct coord_shard **shard)
 {
     const struct ferry_join_group_request *in = r->input;
@@ -317,7 +330,7 @@ static int check_join(struct broker_request *r, struct coord_shard **shard)
     if (in->protocols_count <= 0 || in->protocols_count > COORD_PROTOCOLS_MAX ||
         !in->protocol_type.len)
         return FERRY_KAFKA_INCONSISTENT_GROUP_PROTOCOL;
-    return 0;
+    return says_too_much(r) ? FERRY_KAFKA_INVALID_REQUEST : 0;
 }
 
 void coord_join(struct broker_request *r)
@@ -466,10 +479,11 @@ static int write_assignments(struct broker_node *n, struct coord_group *g,
         code = ferry_msg_copy(&ferry_group_metadata_value_msg, &value, &s->arena, &s->value);
     if (!code)
         code = broker_groups_add_group(n, ferry_str_of(g->name), &value);
-    if (code || (code = broker_groups_submit(n, g->shard, &s->write))) {
+    bool too_large = !code && broker_groups_too_large(n);
+    if (code || too_large || broker_groups_submit(n, g->shard, &s->write)) {
         g->writes--;
         destroy_sync(&s->write);
-        return FERRY_KAFKA_COORDINATOR_NOT_AVAILABLE;
+        return too_large ? FERRY_KAFKA_UNKNOWN_SERVER_ERROR : FERRY_KAFKA_COORDINATOR_NOT_AVAILABLE;
     }
     return 0;
 }
@@ -533,7 +547,9 @@ void coord_sync(struct broker_request *r)
     coord_group_touch(m);
     if (g->state == GROUP_STABLE) {
         coord_group_answer_sync(m, 0);
-    } else if (is_leader(m) && (code = write_assignments(r->node, g, in))) {
+    } else if (!is_leader(m)) {
+        broker_request_shed(r);
+    } else if ((code = write_assignments(r->node, g, in))) {
         fail_syncs(g, code);
     }
 }

@@ -94,6 +94,17 @@ void broker_request_park(struct broker_request *r)
     broker_pool_park(&r->node->conns.pool, r->slab);
 }
 
+void broker_request_shed(struct broker_request *r)
+{
+    ferry_slab_unref(r->slab);
+    r->slab = NULL;
+    r->body = (struct ferry_bytes){0};
+    r->client_id = (struct ferry_str){0};
+    r->input = NULL;
+    ferry_arena_free(&r->arena);
+    ferry_arena_init(&r->arena, ARENA_LIMIT);
+}
+
 static void ended(struct broker_request *r)
 {
     FERRY_CHECK(r->state == REQUEST_RUNNING);

@@ -94,6 +94,10 @@ void broker_finish(struct broker_request *, bool close);
 /* The request waits for something that may take long: its memory no longer keeps others from being received. */
 void broker_request_park(struct broker_request *);
 
+/* The request waits, and its handler has copied what it needs of it: the frame and all that was decoded or allocated for
+ * it are given back. The answer may allocate anew. */
+void broker_request_shed(struct broker_request *);
+
 /* Zeroed memory that lives as long as the request. NULL: no memory, or more than a request may take; the caller then
  * calls broker_finish(request, true) and gives up. */
 void *broker_request_alloc(struct broker_request *, size_t count, size_t size);

@@ -203,6 +203,93 @@ static void a_member_states_a_hundred_protocols_at_most(void)
     bb_free(&b);
 }
 
+static int join_with(size_t conn, const char *id, size_t bytes, bool wait)
+{
+    static uint8_t metadata[5 << 20];
+    struct ferry_join_group_request in;
+    struct ferry_join_group_request_protocol p = {FERRY_STR("range"), {metadata, bytes}, NULL};
+    struct ferry_join_group_response out;
+    ferry_join_group_request_init(&in);
+    in.group_id = FERRY_STR("g");
+    in.session_timeout_ms = in.rebalance_timeout_ms = 10000;
+    in.member_id = ferry_str_of(id);
+    in.protocol_type = FERRY_STR("consumer");
+    in.protocols = &p;
+    in.protocols_count = 1;
+    bb_send(&b, conn, 11, 3, &in);
+    bb_run(&b);
+    bool taken = bb_take(&b, conn, 11, 3, NULL, &out);
+    return taken == wait ? -1000 : taken ? out.error_code : 0;
+}
+
+/* A member that waits for others keeps what it said, not the request that it said it in. */
+static void who_waits_holds_no_request(void)
+{
+    struct ferry_find_coordinator_request find;
+    struct ferry_find_coordinator_response found;
+    struct broker_node_counts counts;
+    begin("true");
+    ferry_find_coordinator_request_init(&find);
+    find.key = FERRY_STR("g");
+    CHECK(bb_call(&b, c, 10, 2, &find, &found));
+    CHECK_INT(join_with(c, "", 5 << 20, false), FERRY_KAFKA_INVALID_REQUEST);
+    CHECK_INT(join_with(c, "", 100, false), 0);
+    for (int i = 0; i < 20; i++)
+        CHECK_INT(join_with(bb_connect(&b), "", 200000, true), 0);
+    broker_node_read_counts(b.node, &counts);
+    CHECK(counts.queued_bytes + counts.parked_bytes < 100000);
+    bb_advance(&b, 11000); /* the first one does not come back: the others go on */
+    struct ferry_join_group_response out;
+    CHECK(bb_take(&b, 1, 11, 3, NULL, &out));
+    CHECK_INT(out.error_code, 0);
+    CHECK_INT(out.members_count, 20);
+    CHECK_INT(out.members[19].metadata.len, 200000);
+    /* all of it together is more than one batch may be */
+    struct ferry_sync_group_request in;
+    struct ferry_sync_group_response synced;
+    ferry_sync_group_request_init(&in);
+    in.group_id = FERRY_STR("g");
+    in.member_id = out.member_id;
+    in.generation_id = out.generation_id;
+    CHECK(bb_call(&b, 1, 14, 1, &in, &synced));
+    CHECK_INT(synced.error_code, FERRY_KAFKA_UNKNOWN_SERVER_ERROR);
+    bb_free(&b);
+}
+
+static void a_commit_has_a_largest_size(void)
+{
+    static char note[4096];
+    struct ferry_find_coordinator_request find;
+    struct ferry_find_coordinator_response found;
+    struct ferry_offset_commit_request in;
+    struct ferry_offset_commit_request_topic t = {.name = FERRY_STR("t")};
+    static struct ferry_offset_commit_request_partition p[300];
+    struct ferry_offset_commit_response out;
+    begin("true");
+    memset(note, 'n', sizeof note);
+    ferry_find_coordinator_request_init(&find);
+    find.key = FERRY_STR("g");
+    CHECK(bb_call(&b, c, 10, 2, &find, &found));
+    CHECK_INT(bb_create(&b, c, "t", 300), 0);
+    ferry_offset_commit_request_init(&in);
+    in.group_id = FERRY_STR("g");
+    for (int i = 0; i < 300; i++) {
+        ferry_offset_commit_request_partition_init(&p[i]);
+        p[i].partition_index = i;
+        p[i].committed_metadata = (struct ferry_str){note, sizeof note};
+    }
+    t.partitions = p;
+    in.topics = &t;
+    in.topics_count = 1;
+    t.partitions_count = 300;
+    CHECK(bb_call(&b, c, 8, 7, &in, &out));
+    CHECK_INT(out.topics[0].partitions[299].error_code, FERRY_KAFKA_INVALID_COMMIT_OFFSET_SIZE);
+    t.partitions_count = 200;
+    CHECK(bb_call(&b, c, 8, 7, &in, &out));
+    CHECK_INT(out.topics[0].partitions[199].error_code, 0);
+    bb_free(&b);
+}
+
 int main(void)
 {
     TAP_RUN(many_topics_are_not_made);
@@ -210,5 +297,7 @@ int main(void)
     TAP_RUN(many_settings_are_sorted);
     TAP_RUN(metadata_makes_a_bounded_number_of_topics);
     TAP_RUN(a_member_states_a_hundred_protocols_at_most);
+    TAP_RUN(who_waits_holds_no_request);
+    TAP_RUN(a_commit_has_a_largest_size);
     return tap_done();
 }
