@@ -283,7 +283,8 @@ int log_producers_merge(struct log_producers *behind, struct log_producers *snap
         struct log_producer *theirs = e->value, *ours = find(behind, theirs->id);
         const struct log_producer_batch *a = ours ? log_producer_batch_at(ours, 0) : NULL;
         const struct log_producer_batch *b = log_producer_batch_at(theirs, 0);
-        if (a && b && ours->epoch == theirs->epoch && a->last_offset == b->last_offset) {
+        if (a && b && ours->epoch == theirs->epoch && a->last_offset == b->last_offset &&
+            ours->count >= theirs->count) { /* what was read may reach less far back */
             ours->coordinator_epoch = theirs->coordinator_epoch;
             ours->txn_first_offset = theirs->txn_first_offset;
             continue;

@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "refbroker/log/producers.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -703,6 +704,28 @@ static void a_name_cut_short(void)
     bench_free(&bench);
 }
 
+/* What is read behind a snapshot may hold more of a producer's batches than the snapshot, or fewer. */
+static void whoever_knows_more_of_a_producer(void)
+{
+    for (int read = 1; read <= 5; read++)
+        for (int kept = 1; kept <= 5; kept++) {
+            struct log_producers snapshot = {0}, behind = {0};
+            const struct log_producer_batch *seen = NULL;
+            struct ferry_batch b = {.magic = 2, .producer_id = 4};
+            for (int i = 1; i <= 5; i++) {
+                b.base_offset = b.last_offset = b.base_sequence = i;
+                if (i > 5 - kept)
+                    CHECK_INT(log_producers_add(&snapshot, &b, i, 0), 0);
+                if (i > 5 - read)
+                    CHECK_INT(log_producers_add(&behind, &b, i, 0), 0);
+            }
+            CHECK_INT(log_producers_merge(&behind, &snapshot), 0);
+            b.base_offset = b.last_offset = b.base_sequence = 6 - (read > kept ? read : kept);
+            CHECK_INT(log_producers_check(&behind, &b, &seen), 1);
+            log_producers_clear(&behind);
+        }
+}
+
 /* ---- a disk that fails ---- */
 
 static void no_space(void)
@@ -1101,6 +1124,7 @@ int main(void)
     TAP_RUN(deletes_early);
     TAP_RUN(stale_directory);
     TAP_RUN(a_name_cut_short);
+    TAP_RUN(whoever_knows_more_of_a_producer);
     TAP_RUN(no_space);
     TAP_RUN(failed_sync);
     TAP_RUN(damaged_helpers);
