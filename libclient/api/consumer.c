@@ -11,6 +11,7 @@
 
 #include <sched.h>
 #include <stdio.h>
+#include <time.h>
 
 /* A consumer's life, and what it consumes. */
 
@@ -144,15 +145,26 @@ struct ferry_consumer *ferry_consumer_new(const struct ferry_config *config,
     return c;
 }
 
+/* Whoever is to leave does so at once, unless the application keeps him in a callback of its own. */
+static void let_others(unsigned *rounds)
+{
+    static const struct timespec ms = {.tv_nsec = 1000000};
+    if (++*rounds < 1000)
+        sched_yield();
+    else
+        nanosleep(&ms, NULL);
+}
+
 /* Ends the handle. Whoever is inside is sent away first: nobody stays, or comes, once `open` is false. */
 static void shut(struct ferry_consumer *c, int32_t grace_ms)
 {
+    unsigned rounds = 0;
     if (!atomic_exchange(&c->open, false))
         return;
     while (atomic_load(&c->users)) {
         ferry_handle_notify(c->handle);
         ferry_queue_cancel(c->queue);
-        sched_yield();
+        let_others(&rounds);
     }
     ferry_handle_close(c->handle, ferry_deadline_ms(grace_ms));
     c->handle = NULL;
@@ -161,13 +173,14 @@ static void shut(struct ferry_consumer *c, int32_t grace_ms)
 static int leave_group(struct ferry_consumer *c, int32_t timeout_ms)
 {
     int status = 0;
+    unsigned rounds = 0;
     bool done = false;
     ferry_consumer_lock(c);
     while (c->waiters) { /* what comes from the queue now is for this thread */
         ferry_queue_cancel(c->queue);
         ferry_consumer_unlock(c);
         ferry_handle_notify(c->handle);
-        sched_yield();
+        let_others(&rounds);
         ferry_consumer_lock(c);
     }
     ferry_consumer_app_processed(c->app);

@@ -132,6 +132,7 @@ struct ferry_lane {
     int32_t next_sequence, next_ack;
     uint32_t serial, doubted; /* of the next batch; of the last that is in doubt */
     uint32_t outstanding;     /* batches that have a sequence and no outcome */
+    struct ferry_window batch_bytes, report_us; /* filled with statistics on */
 };
 
 struct ferry_lane_table {

@@ -74,6 +74,8 @@ void ferry_lane_free(struct ferry_lane *lane)
         ferry_lot_release(lot);
     }
     ferry_accum_free(&lane->accum);
+    ferry_window_free(&lane->batch_bytes);
+    ferry_window_free(&lane->report_us);
     ferry_free(lane);
 }
 

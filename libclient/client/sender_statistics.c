@@ -8,7 +8,8 @@
 
 /*
  * The producer's part of the statistics: `,"producer":{...}`. Counters always; windows (queue_us: from a batch's first record
- * to its first request; report_us: to its outcome; by topic batch_bytes and batch_records) while an interval is set.
+ * to its first request; report_us: to its outcome; by topic batch_bytes and batch_records; by partition batch_bytes and
+ * report_us) while an interval is set.
  */
 
 /* A lot goes out for the first time. */
@@ -20,13 +21,18 @@ void ferry_sender_measure_sent(struct ferry_lot *lot)
     ferry_window_add(&s->queue_us, (s->client->now - lot->batch.opened_at) / 1000);
     ferry_window_add(&lot->topic->batch_bytes, (int64_t)ferry_sealed_wire_size(&lot->batch));
     ferry_window_add(&lot->topic->batch_records, lot->batch.count);
+    if (lot->lane)
+        ferry_window_add(&lot->lane->batch_bytes, (int64_t)ferry_sealed_wire_size(&lot->batch));
 }
 
 void ferry_sender_measure_done(struct ferry_lot *lot)
 {
     struct ferry_sender *s = lot->topic->sender;
-    if (ferry_statistics_on(s->client))
-        ferry_window_add(&s->report_us, (s->client->now - lot->batch.opened_at) / 1000);
+    if (!ferry_statistics_on(s->client))
+        return;
+    ferry_window_add(&s->report_us, (s->client->now - lot->batch.opened_at) / 1000);
+    if (lot->lane)
+        ferry_window_add(&lot->lane->report_us, (s->client->now - lot->batch.opened_at) / 1000);
 }
 
 static void print_lane(struct ferry_lane *lane, struct ferry_text *out)
@@ -46,8 +52,13 @@ static void print_lane(struct ferry_lane *lane, struct ferry_text *out)
                    lane->flight_count);
     ferry_text_add(out,
                    ",\"acked_records\":%" PRIu64 ",\"failed_records\":%" PRIu64
-                   ",\"next_sequence\":%" PRId32 "}",
+                   ",\"next_sequence\":%" PRId32,
                    lane->acked, lane->failed, lane->producer_id < 0 ? -1 : lane->next_sequence);
+    ferry_text_add(out, ",\"batch_bytes\":");
+    ferry_window_json(&lane->batch_bytes, out);
+    ferry_text_add(out, ",\"report_us\":");
+    ferry_window_json(&lane->report_us, out);
+    ferry_text_add(out, "}");
 }
 
 static void print_topic(struct ferry_sender_topic *t, struct ferry_text *out)
@@ -117,5 +128,10 @@ void ferry_sender_on_statistics(struct ferry_client *c, struct ferry_observer *o
         struct ferry_sender_topic *t = FERRY_CONTAINER(it, struct ferry_sender_topic, link);
         ferry_window_roll(&t->batch_bytes);
         ferry_window_roll(&t->batch_records);
+        struct ferry_lane_table *table = atomic_load_explicit(&t->table, memory_order_relaxed);
+        for (int32_t i = 0; table && i < table->count; i++) {
+            ferry_window_roll(&table->lanes[i]->batch_bytes);
+            ferry_window_roll(&table->lanes[i]->report_us);
+        }
     }
 }

@@ -774,6 +774,9 @@ static void statistics_tell_of_topics_and_partitions(void)
     CHECK(strstr(text.data, "\"batch_records\":{\"count\":2,\"min\":20"));
     CHECK(strstr(text.data, "\"partition\":1,\"leader\":0,\"open_records\":0"));
     CHECK(strstr(text.data, "\"acked_records\":20"));
+    const char *second = strstr(text.data, "\"partition\":1,\"leader\":0,\"open_records\":0");
+    CHECK(strstr(second, "\"batch_bytes\":{\"count\":1,"));
+    CHECK(strstr(second, "\"report_us\":{\"count\":1,\"min\":10"));
     ferry_text_free(&text);
     for (int i = 0; i < s.puppet.delivery_count; i++) {
         struct ferry_delivery *d = s.puppet.deliveries[i];

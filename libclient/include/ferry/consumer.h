@@ -118,7 +118,7 @@ FERRY_API struct ferry_consumer *ferry_consumer_new(const struct ferry_config *c
  * deadline, whatever brokers do; FERRY_E_TIMED_OUT then. Another thread's poll ends with
  * FERRY_E_INTERRUPTED or FERRY_E_CLOSED. Calls the rebalance callback; a question that is kept, or was before, is
  * waited for like everything else, and is gone, answered or not, once the consumer is freed.
- * FERRY_E_STATE from inside a callback. */
+ * A callback that another thread is in is waited for, however long it takes. FERRY_E_STATE from inside a callback. */
 FERRY_API int32_t ferry_consumer_close(struct ferry_consumer *consumer, int32_t timeout_ms,
                                        struct ferry_error *err);
 /** Frees it; without a close before, at once and without a commit. Buffers still referenced stay
