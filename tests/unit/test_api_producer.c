@@ -4,6 +4,7 @@
 
 #include "drive/clock.h"
 #include "ferry/ferry.h"
+#include "record/compress.h"
 #include "tests/lib/inner.h"
 #include "tests/lib/tap.h"
 
@@ -157,7 +158,10 @@ static void a_topic_can_have_settings_of_its_own(void)
     struct ferry_config *c = ferry_config_new();
     CHECK(p && c);
     CHECK_INT(ferry_config_set(c, "acks", "0", &err), 0);
-    CHECK_INT(ferry_config_set(c, "compression.type", "gzip", &err), 0);
+    CHECK_INT(ferry_config_set(c, "compression.type",
+                               ferry_codec_available(FERRY_CODEC_GZIP, NULL) ? "none" : "gzip",
+                               &err),
+              0);
     struct ferry_topic *t = ferry_producer_topic_with(p, "special", c, &err);
     CHECK(t && ferry_producer_topic(p, "special", &err) == t);
     CHECK(!ferry_producer_topic_with(p, "special", c, &err) && err.code == FERRY_E_EXISTS);
@@ -174,6 +178,10 @@ static void a_topic_can_have_settings_of_its_own(void)
 
 static void packed_records_are_kept_for_the_report_if_asked(void)
 {
+    if (ferry_codec_available(FERRY_CODEC_LZ4, NULL)) {
+        tap_skip("this build has no lz4");
+        return;
+    }
     char value[2000];
     memset(value, 'z', sizeof value);
     for (int keep = 0; keep < 2; keep++) {
