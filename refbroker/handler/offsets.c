@@ -8,24 +8,25 @@
 
 /* ---- ListOffsets ---- */
 
+enum {
+    LOOKUPS_AT_ONCE = 32
+}; /* each holds a page of an index: the peer chooses how many it asks for */
+
 struct lookups {
     struct broker_request *request;
     struct ferry_list_offsets_response response;
-    uint32_t pending;
+    struct lookup *rows;
+    size_t count, next; /* the first that has not begun */
+    uint32_t running;
 };
 
 struct lookup {
     struct log_lookup seek;
     struct lookups *all;
-    struct broker_partition *partition;
+    struct ferry_str topic;
+    const struct ferry_list_offsets_request_partition *in;
     struct ferry_list_offsets_response_partition *out;
 };
-
-static void lookups_end(struct lookups *all)
-{
-    if (--all->pending == 0)
-        broker_reply(all->request, &all->response);
-}
 
 static void lookup_put(struct lookup *l, int error)
 {
@@ -38,11 +39,14 @@ static void lookup_put(struct lookup *l, int error)
         l->out->leader_epoch = l->seek.leader_epoch;
 }
 
+static void lookups_go_on(struct lookups *);
+
 static void on_looked_up(struct log_lookup *seek, int error)
 {
     struct lookup *l = FERRY_CONTAINER(seek, struct lookup, seek);
     lookup_put(l, error);
-    lookups_end(l->all);
+    l->all->running--;
+    lookups_go_on(l->all);
 }
 
 /* The special times came one after another. */
@@ -62,15 +66,16 @@ static bool knows_time(int64_t timestamp, int16_t version)
     }
 }
 
-static void look_up(struct lookup *l, struct ferry_str topic,
-                    const struct ferry_list_offsets_request_partition *in)
+static void look_up(struct lookup *l)
 {
+    const struct ferry_list_offsets_request_partition *in = l->in;
     struct broker_request *r = l->all->request;
     struct ferry_list_offsets_response_partition *out = l->out;
+    struct broker_partition *bp;
     out->offset = out->timestamp = out->leader_epoch = -1;
-    int error = broker_partition_find(r->node, topic, NULL, in->partition_index, &l->partition);
+    int error = broker_partition_find(r->node, l->topic, NULL, in->partition_index, &bp);
     if (!error)
-        error = broker_partition_check_epoch(l->partition, in->current_leader_epoch);
+        error = broker_partition_check_epoch(bp, in->current_leader_epoch);
     if (!error && !knows_time(in->timestamp, r->version))
         error = FERRY_KAFKA_UNSUPPORTED_VERSION;
     if (error || in->timestamp <= -5) { /* nothing is tiered here */
@@ -78,58 +83,74 @@ static void look_up(struct lookup *l, struct ferry_str topic,
         return;
     }
     l->seek.target = in->timestamp;
-    l->seek.upto = l->partition->log->high_watermark;
+    l->seek.upto = bp->log->high_watermark;
     l->seek.done = on_looked_up;
-    l->all->pending++;
-    error = log_lookup(l->partition->log, &l->seek);
-    if (error == FERRY_E_AGAIN)
+    error = log_lookup(bp->log, &l->seek);
+    if (error == FERRY_E_AGAIN) {
+        l->all->running++;
         return;
-    l->all->pending--;
+    }
     lookup_put(l, error);
     if (!error && in->timestamp == -1 && out->leader_epoch < 0 && r->version >= 4)
-        out->leader_epoch = broker_partition_epoch(l->partition);
+        out->leader_epoch = broker_partition_epoch(bp);
+}
+
+static void lookups_go_on(struct lookups *all)
+{
+    if (!all->request->conn) /* nobody listens any more */
+        all->next = all->count;
+    while (all->next < all->count && all->running < LOOKUPS_AT_ONCE)
+        look_up(&all->rows[all->next++]);
+    if (!all->running)
+        broker_reply(all->request, &all->response);
+}
+
+/* The rows of one topic. */
+static bool add_lookups(struct lookups *all, const struct ferry_list_offsets_request_topic *t,
+                        struct ferry_list_offsets_response_topic *out)
+{
+    size_t n = t->partitions_count > 0 ? (size_t)t->partitions_count : 0;
+    out->name = t->name;
+    out->partitions =
+        ferry_msg_array(&ferry_list_offsets_response_partition_msg, &all->request->arena, n);
+    if (n && !out->partitions)
+        return false;
+    out->partitions_count = (int32_t)n;
+    for (size_t i = 0; i < n; i++) {
+        struct lookup *l = &all->rows[all->count++];
+        l->all = all;
+        l->topic = t->name;
+        l->in = &t->partitions[i];
+        l->out = &out->partitions[i];
+        l->out->partition_index = l->in->partition_index;
+    }
+    return true;
 }
 
 void broker_offsets_list(struct broker_request *r)
 {
     const struct ferry_list_offsets_request *in = r->input;
-    size_t topics = in->topics_count > 0 ? (size_t)in->topics_count : 0;
+    size_t topics = in->topics_count > 0 ? (size_t)in->topics_count : 0, rows = 0;
     struct lookups *all = broker_request_alloc(r, 1, sizeof *all);
     struct ferry_list_offsets_response_topic *out =
         ferry_msg_array(&ferry_list_offsets_response_topic_msg, &r->arena, topics);
-    if (!all || (!out && topics)) {
+    for (size_t i = 0; i < topics; i++)
+        rows += (size_t)(in->topics[i].partitions_count > 0 ? in->topics[i].partitions_count : 0);
+    bool ok = all && (out || !topics);
+    if (ok) {
+        ferry_list_offsets_response_init(&all->response);
+        all->request = r;
+        all->response.topics = out;
+        all->response.topics_count = (int32_t)topics;
+        all->rows = broker_request_alloc(r, rows, sizeof *all->rows);
+        ok = all->rows || !rows;
+    }
+    for (size_t i = 0; ok && i < topics; i++)
+        ok = add_lookups(all, &in->topics[i], &out[i]);
+    if (ok)
+        lookups_go_on(all);
+    else
         broker_finish(r, true);
-        return;
-    }
-    ferry_list_offsets_response_init(&all->response);
-    all->request = r;
-    all->pending = 1;
-    all->response.topics = out;
-    all->response.topics_count = (int32_t)topics;
-    for (size_t i = 0; i < topics; i++) {
-        const struct ferry_list_offsets_request_topic *t = &in->topics[i];
-        size_t n = t->partitions_count > 0 ? (size_t)t->partitions_count : 0;
-        struct lookup *seeks = broker_request_alloc(r, n, sizeof *seeks);
-        out[i].name = t->name;
-        out[i].partitions =
-            ferry_msg_array(&ferry_list_offsets_response_partition_msg, &r->arena, n);
-        if (n &&
-            (!seeks ||
-             !out[i]
-                  .partitions)) { /* an answer with fewer rows would lie; lookups may be under way */
-            all->response.topics_count = (int32_t)i;
-            r->close_after = true;
-            break;
-        }
-        out[i].partitions_count = (int32_t)n;
-        for (size_t j = 0; j < n; j++) {
-            seeks[j].all = all;
-            seeks[j].out = &out[i].partitions[j];
-            seeks[j].out->partition_index = t->partitions[j].partition_index;
-            look_up(&seeks[j], t->name, &t->partitions[j]);
-        }
-    }
-    lookups_end(all);
 }
 
 /* ---- OffsetForLeaderEpoch ---- */

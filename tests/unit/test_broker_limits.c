@@ -10,6 +10,7 @@
 #include "tests/lib/tap.h"
 
 #include <stdio.h>
+#include <sys/resource.h>
 #include <time.h>
 
 /* In pairs, so many names would take a minute; what is sorted takes a tenth of a second. */
@@ -290,6 +291,55 @@ static void a_commit_has_a_largest_size(void)
     bb_free(&b);
 }
 
+static long peak_kib(void)
+{
+    struct rusage u;
+    getrusage(RUSAGE_SELF, &u);
+    return u.ru_maxrss;
+}
+
+/* Each search holds a page of an index: few run at a time, however many one request asks for. */
+static void many_offsets_by_time_are_searched_one_after_another(void)
+{
+    enum { ROWS = 40000 };
+    struct ferry_list_offsets_request in;
+    struct ferry_list_offsets_request_topic t = {.name = FERRY_STR("t"), .partitions_count = ROWS};
+    struct ferry_list_offsets_response out;
+    begin("true");
+    CHECK_INT(bb_create(&b, c, "t", 1), 0);
+    for (int i = 0; i < 20; i++)
+        CHECK_INT(bb_produce(&b, c, "t", 0, 10, 10 * i, NULL), 0);
+    bb_stop(&b);
+    bb_start(&b); /* nothing is remembered of where batches are */
+    c = bb_connect(&b);
+    t.partitions = ferry_zalloc(ROWS * sizeof *t.partitions);
+    for (int i = 0; i < ROWS; i++) {
+        ferry_list_offsets_request_partition_init(&t.partitions[i]);
+        t.partitions[i].timestamp = i % 2 ? 1 : INT64_C(1700000000000);
+    }
+    ferry_list_offsets_request_init(&in);
+    in.topics = &t;
+    in.topics_count = 1;
+    long before = peak_kib();
+    CHECK(bb_call(&b, c, 2, 7, &in, &out));
+    for (int i = 0; i < ROWS; i++) {
+        CHECK_INT(out.topics[0].partitions[i].error_code, 0);
+        CHECK_INT(out.topics[0].partitions[i].offset, 0);
+    }
+    printf("# %ld KiB more\n", peak_kib() - before);
+#ifndef FERRY_SANITIZED
+    CHECK(peak_kib() - before < 60000);
+#endif
+    bb_send(&b, c, 2, 7, &in); /* who hangs up meanwhile leaves nothing behind */
+    bb_disconnect(&b, c);
+    c = bb_connect(&b);
+    t.partitions_count = 1;
+    CHECK(bb_call(&b, c, 2, 7, &in, &out));
+    CHECK_INT(b.errors, 0);
+    ferry_free(t.partitions);
+    bb_free(&b);
+}
+
 int main(void)
 {
     TAP_RUN(many_topics_are_not_made);
@@ -299,5 +349,6 @@ int main(void)
     TAP_RUN(a_member_states_a_hundred_protocols_at_most);
     TAP_RUN(who_waits_holds_no_request);
     TAP_RUN(a_commit_has_a_largest_size);
+    TAP_RUN(many_offsets_by_time_are_searched_one_after_another);
     return tap_done();
 }

@@ -449,6 +449,85 @@ static void the_first_batch_is_whole_whatever_the_limits(void)
     end();
 }
 
+/* ---- sessions by topic id ---- */
+
+static struct ferry_uuid id_of(const char *topic)
+{
+    struct ferry_metadata_request in;
+    struct ferry_metadata_request_topic t;
+    struct ferry_metadata_response out;
+    ferry_metadata_request_init(&in);
+    ferry_metadata_request_topic_init(&t);
+    t.name = ferry_str_of(topic);
+    in.topics = &t;
+    in.topics_count = 1;
+    return bb_call(&b, c, 3, 13, &in, &out) ? out.topics[0].topic_id : (struct ferry_uuid){{0}};
+}
+
+static bool session_fetch(int version, int32_t session, int32_t epoch,
+                          const struct ferry_uuid *topics, int count,
+                          struct ferry_fetch_response *out)
+{
+    struct ferry_fetch_request in;
+    struct ferry_fetch_request_topic t[2] = {{.topic = FERRY_STR("t")}, {.topic = FERRY_STR("u")}};
+    struct ferry_fetch_request_partition p;
+    ferry_fetch_request_init(&in);
+    ferry_fetch_request_partition_init(&p);
+    p.partition_max_bytes = in.max_bytes = 1 << 20;
+    for (int i = 0; i < count; i++) {
+        t[i].topic_id = topics[i];
+        t[i].partitions = &p;
+        t[i].partitions_count = 1;
+    }
+    in.topics = t;
+    in.topics_count = count;
+    in.session_id = session;
+    in.session_epoch = epoch;
+    return bb_call(&b, c, 1, version, &in, out);
+}
+
+/* A session speaks of names or of ids, and a topic that was made again under its name is not the one it began with. */
+static void a_session_keeps_to_its_topics(void)
+{
+    struct ferry_fetch_response out;
+    struct ferry_delete_topics_request drop;
+    struct ferry_delete_topics_response dropped;
+    struct ferry_str name = FERRY_STR("u");
+    begin(NULL, NULL);
+    CHECK_INT(create("t", 1, NULL), 0);
+    CHECK_INT(create("u", 1, NULL), 0);
+    struct ferry_uuid ids[2] = {id_of("t"), id_of("u")};
+    CHECK(session_fetch(12, 0, 0, ids, 2, &out));
+    int32_t by_name = out.session_id;
+    CHECK(by_name && session_fetch(13, by_name, 1, ids, 0, &out));
+    CHECK_INT(out.error_code, FERRY_KAFKA_FETCH_SESSION_TOPIC_ID_ERROR);
+    CHECK(session_fetch(17, 0, 0, ids, 2, &out));
+    int32_t by_id = out.session_id;
+    CHECK(by_id && session_fetch(12, by_id, 1, ids, 0, &out));
+    CHECK_INT(out.error_code, FERRY_KAFKA_FETCH_SESSION_TOPIC_ID_ERROR);
+    CHECK(session_fetch(17, by_id, 1, ids, 0, &out)); /* the session stands */
+    CHECK_INT(out.error_code, 0);
+    CHECK_INT(out.responses_count, 0);
+    ferry_delete_topics_request_init(&drop);
+    drop.topic_names = &name;
+    drop.topic_names_count = 1;
+    CHECK(bb_call(&b, c, 20, 4, &drop, &dropped));
+    bb_advance(&b, 1000);
+    CHECK_INT(create("u", 1, NULL), 0);
+    CHECK_INT(bb_produce(&b, c, "u", 0, 1, 0, NULL), 0);
+    CHECK_INT(bb_produce(&b, c, "t", 0, 2, 0, NULL), 0);
+    CHECK(session_fetch(17, by_id, 2, ids, 0, &out));
+    CHECK_INT(out.error_code, 0);
+    CHECK_INT(out.responses_count, 2);
+    for (int i = 0; i < 2; i++) {
+        bool lost = ferry_uuid_eq(&out.responses[i].topic_id, &ids[1]);
+        CHECK_INT(out.responses[i].partitions[0].error_code,
+                  lost ? FERRY_KAFKA_UNKNOWN_TOPIC_ID : 0);
+        CHECK((out.responses[i].partitions[0].records.len > 0) == !lost);
+    }
+    end();
+}
+
 /* ---- limits of connections ---- */
 
 static void connections_and_requests_are_bounded(void)
@@ -515,6 +594,7 @@ int main(void)
     TAP_RUN(times_far_from_now_are_refused);
     TAP_RUN(a_topic_may_ask_for_its_own_flush);
     TAP_RUN(the_first_batch_is_whole_whatever_the_limits);
+    TAP_RUN(a_session_keeps_to_its_topics);
     TAP_RUN(connections_and_requests_are_bounded);
     TAP_RUN(transactions_are_refused_for_good);
     return tap_done();
