@@ -26,7 +26,9 @@ case ${1:-} in
 esac
 [ -n "${FERRY_TOP:-}" ] || sh "$top/packaging/deps.sh" tests
 [ -x "$build/refbroker/refbroker" ] || sh "$top/packaging/build.sh" "$build"
-mkdir -p "$cache/bin" "$build/tests/bench"
+bin=$cache/bin-$(cat "$here"/*.c "$here"/sink/*.[ch] | cksum | cut -d ' ' -f 1)  # other sources, other programs
+mkdir -p "$bin" "$build/tests/bench"
+build=$(cd "$build" && pwd) bin=$(cd "$bin" && pwd)
 
 fetch_librdkafka() {
     [ ! -f "$cache/wheel/.complete" ] || return 0
@@ -37,25 +39,25 @@ fetch_librdkafka() {
         touch "$cache/wheel/.complete"
 }
 
-compile() {  # OUTPUT "SOURCE..." ARGUMENT...: if a source is newer; in one move, since another run may be using it
-    out=$1 sources=
-    for source in $2; do
-        [ "$out" -nt "$here/$source" ] || rm -f "$out"
-        case $source in *.c) sources="$sources $here/$source" ;; esac
-    done
+compile() {  # OUTPUT "SOURCE..." ARGUMENT...: in one move, since another run may be using it
+    out=$1 sources=$2
     shift 2
-    [ -x "$out" ] || { $CC -O2 -o "$out.$$" $sources "$@" && mv "$out.$$" "$out"; }
+    (cd "$here" && $CC -O2 -o "$out.$$" $sources "$@") && mv "$out.$$" "$out"
+}
+
+compile_once() {  # the same, if it is not there
+    [ -x "$1" ] || compile "$@"
 }
 
 case $($CC -dumpmachine) in x86_64*) sse=-msse4.2 ;; *) sse= ;; esac
-compile "$cache/bin/probe" probe.c $sse
-compile "$cache/bin/sinkbroker" "$(cd "$here" && echo sink/*.[ch])" $sse -DHAVE_LZ4 -DHAVE_ZSTD -lz -llz4 -lzstd
+compile_once "$bin/probe" probe.c $sse
+compile_once "$bin/sinkbroker" "sink/*.c" $sse -DHAVE_LZ4 -DHAVE_ZSTD -lz -llz4 -lzstd
 fetch_librdkafka >&2 || { echo "run: librdkafka could not be fetched from PyPI" >&2; exit 1; }
 peer=$(ls "$cache"/wheel/confluent_kafka.libs/librdkafka-*.so*)
-compile "$cache/bin/kbench" kbench.c "$peer" -Wl,-rpath,"$(dirname "$peer")" -Wl,--allow-shlib-undefined -lpthread
+compile_once "$bin/kbench" kbench.c "$peer" -Wl,-rpath,"$(dirname "$peer")" -Wl,--allow-shlib-undefined -lpthread
 compile "$build/tests/bench/fbench" fbench.c -I"$top/libclient/include" "$build/.libs/libferry.so" \
     -Wl,-rpath,"$build/.libs" -lpthread
-set -- --bin "$cache/bin" --build "$build" --kafka "$top/tests/kafka/kafka" --peer "$peer" "$@"
+set -- --bin "$bin" --build "$build" --kafka "$top/tests/kafka/kafka" --peer "$peer" "$@"
 [ $table = yes ] || exec python3 "$here/figures.py" "$@"
 lines=$(mktemp)
 trap 'rm -f "$lines"' EXIT
