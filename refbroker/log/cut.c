@@ -543,6 +543,7 @@ static void deleted(struct log_cutting *c, int error)
     p->gone = true;
     p->task = NULL;
     ferry_list_remove(&l->link);
+    ferry_list_push_back(&dir->private->gone, &l->link);
     if (p->closer) { /* the whole directory is being closed */
         p->closer->done(p->closer, FERRY_OK);
         p->closer = NULL;

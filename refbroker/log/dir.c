@@ -272,6 +272,7 @@ int log_dir_init(struct log_dir *dir, struct log_files *files)
     p->next_retention = files->now + p->retention_every;
     p->logs_due = FERRY_NEVER;
     ferry_list_init(&p->doomed);
+    ferry_list_init(&p->gone);
     ferry_list_init(&p->removals);
     for (int i = 0; i < LOG_MARK_COUNT; i++) {
         struct log_dir_checkpoint *c = &p->checkpoints[i];
@@ -607,6 +608,8 @@ void log_dir_free(struct log_dir *dir)
         return;
     dir->files->out = NULL; /* nothing acts any more */
     while ((link = dir->logs.next) != &dir->logs)
+        log_teardown(FERRY_CONTAINER(link, struct log, link));
+    while ((link = p->gone.next) != &p->gone)
         log_teardown(FERRY_CONTAINER(link, struct log, link));
     while ((link = p->doomed.next) != &p->doomed)
         log_segment_destroy(FERRY_CONTAINER(link, struct log_segment, link));

@@ -170,6 +170,7 @@ struct log_dir_private {
     struct log_dir *dir;
     struct ferry_map marks;   /* "topic-partition" -> struct log_marks */
     struct ferry_link doomed; /* segments */
+    struct ferry_link gone; /* logs that are closed or deleted, and named by something under way */
     struct ferry_link removals;
     struct ferry_codecs *codecs; /* made when first needed */
     size_t recoded_bytes;        /* of batches compressed anew that are not written yet */

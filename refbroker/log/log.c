@@ -276,6 +276,7 @@ static void finish_close(struct log *l)
         log_segment_doom(p->segments[--p->count]);
     struct log_dir *dir = l->dir;
     ferry_list_remove(&l->link);
+    ferry_list_push_back(&dir->private->gone, &l->link);
     if (r->done)
         r->done(r, error);
     log_dir_log_closed(dir);
