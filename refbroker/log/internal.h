@@ -11,6 +11,8 @@
  *   seek.c     finding a batch by offset, position or time; reads and lookups
  *   scan.c     batches into memory
  *   cut.c      truncation, DeleteRecords, retention, deletion
+ *   unlink.c   names on their way out
+ *   recode.c   batches under the topic's compression.type
  *   segment.c  segments and their entries in the indexes
  *   dir.c      the data directory and its checkpoints
  *
@@ -297,11 +299,16 @@ void log_retain(struct log *);
 void log_drop_old(struct log *);
 /* Teardown: what is under way here. */
 void log_cut_free(struct log *);
+
+/* ---- unlink.c ---- */
 /* Unlinks a name of this log in the background. */
 void log_unlink(struct log *, const char *path);
-/* Files that were set aside for file.delete.delay.ms: those whose time is over go; when the next one is due. */
+/* The same after file.delete.delay.ms; until then it is called .deleted. */
+void log_set_aside(struct log *, const char *path);
+/* Files whose time is over go; when the next one is due. */
 void log_unlink_due(struct log *);
 ferry_nsec log_unlink_deadline(const struct log *);
+void log_unlink_free(struct log *); /* teardown */
 
 /* ---- seek.c ---- */
 struct log_seek_header {

@@ -77,6 +77,7 @@ static void log_free(struct log *l)
         log_recover_free(l);
         log_seek_drop_all(l);
         log_cut_free(l);
+        log_unlink_free(l);
         log_producers_clear(&p->producers);
         log_epochs_free(&p->epochs);
         log_near_clear(l);
