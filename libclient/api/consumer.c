@@ -89,6 +89,11 @@ static int start(struct ferry_consumer *c, const struct ferry_config *config,
     c->config = ferry_settings_freeze(config, err);
     if (!c->config || ferry_settings_check_consumer(c->config, err))
         return -1;
+    enum ferry_assignor assignors[FERRY_ASSIGNOR_COUNT];
+    bool cooperative;
+    if (ferry_group_assignors(c->config->settings.partition_assignment_strategy, assignors,
+                              &cooperative, err) < 0)
+        return -1;
     c->max_records = c->config->settings.max_poll_records;
     c->handle = ferry_handle_open(config, NULL, err);
     c->queue = c->handle ? ferry_queue_create(c->handle) : NULL;

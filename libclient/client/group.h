@@ -12,6 +12,7 @@
  *  2. Heartbeats go on while a question is open.
  *  3. The identity is what a commit has to carry; generation is -1 while there is none.
  */
+#include "client/assign.h"
 #include "client/client.h"
 #include "client/consumer_list.h"
 #include "ferry/consumer.h"
@@ -40,6 +41,9 @@ struct ferry_group_identity {
     int32_t generation;                                /* or member epoch; -1: none */
 };
 
+/* Reads partition.assignment.strategy: how many assignors it names, or FERRY_E_CONFIG. cooperative: all of them are. */
+int ferry_group_assignors(const char *list, enum ferry_assignor out[FERRY_ASSIGNOR_COUNT],
+                          bool *cooperative, struct ferry_error *err);
 /* NULL with err filled: no memory, or an assignor that does not exist. The owner and its cookie outlive the group. */
 struct ferry_group *ferry_group_new(struct ferry_client *, const struct ferry_group_owner *,
                                     void *cookie, struct ferry_error *err);

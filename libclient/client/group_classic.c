@@ -513,43 +513,49 @@ static void on_heartbeat(struct ferry_timer *t, void *context)
 
 /* ---- the interface ---- */
 
-static int read_assignors(struct ferry_group *g, struct ferry_error *err)
+/* The name as we write it, or that of Java's class. -1: neither. */
+static int find_assignor(struct ferry_str name)
 {
     static const char *const java[FERRY_ASSIGNOR_COUNT] = {
         "RangeAssignor", "RoundRobinAssignor", "StickyAssignor", "CooperativeStickyAssignor"};
-    const char *list = g->client->settings->partition_assignment_strategy, *p = list;
-    g->cooperative = true;
-    while (p && *p) {
+    static const char package[] = "org.apache.kafka.clients.consumer.";
+    size_t prefix = sizeof package - 1;
+    int found = ferry_assignor_find(name);
+    for (int i = 0; i < FERRY_ASSIGNOR_COUNT && found < 0; i++)
+        if (name.len > prefix && !memcmp(name.data, package, prefix) &&
+            ferry_str_eq(ferry_str_of(java[i]),
+                         (struct ferry_str){name.data + prefix, name.len - prefix}))
+            found = i;
+    return found;
+}
+
+int ferry_group_assignors(const char *list, enum ferry_assignor out[FERRY_ASSIGNOR_COUNT],
+                          bool *cooperative, struct ferry_error *err)
+{
+    int count = 0;
+    *cooperative = true;
+    for (const char *p = list; p && *p; p += strspn(p, ", ")) {
         size_t len = strcspn(p, ", ");
-        struct ferry_str name = {p, len};
-        static const char package[] = "org.apache.kafka.clients.consumer.";
-        int found = ferry_assignor_find(name);
-        for (int i = 0; i < FERRY_ASSIGNOR_COUNT && found < 0; i++)
-            if (len > sizeof package - 1 && !memcmp(p, package, sizeof package - 1) &&
-                ferry_str_eq(ferry_str_of(java[i]), (struct ferry_str){p + sizeof package - 1,
-                                                                       len - (sizeof package - 1)}))
-                found = i;
-        if (len && found < 0)
+        int found = len ? find_assignor((struct ferry_str){p, len}) : 0;
+        bool twice = false;
+        if (found < 0)
             return ferry_fail(
                 err, FERRY_E_CONFIG,
-                "partition.assignment.strategy=%s: %.*s is none of range, roundrobin, sticky, "
+                "partition.assignment.strategy=%.200s: %.*s is none of range, roundrobin, sticky, "
                 "cooperative-sticky",
-                list, (int)len, p);
-        bool twice = false;
-        for (int i = 0; i < g->assignor_count; i++)
-            twice |= (int)g->assignors[i] == found;
+                list, len < 100 ? (int)len : 100, p);
+        for (int i = 0; i < count; i++)
+            twice |= (int)out[i] == found;
         if (len && !twice) {
-            g->assignors[g->assignor_count++] = (enum ferry_assignor)found;
-            g->cooperative &= found == FERRY_ASSIGNOR_COOPERATIVE_STICKY;
+            out[count++] = (enum ferry_assignor)found;
+            *cooperative &= found == FERRY_ASSIGNOR_COOPERATIVE_STICKY;
         }
         p += len;
-        p += strspn(p, ", ");
     }
-    return g->assignor_count
-               ? FERRY_OK
-               : ferry_fail(
-                     err, FERRY_E_CONFIG,
-                     "partition.assignment.strategy is empty; range is Kafka's own first choice");
+    return count ? count
+                 : ferry_fail(err, FERRY_E_CONFIG,
+                              "partition.assignment.strategy is empty; range is Kafka's own first "
+                              "choice");
 }
 
 struct ferry_group *ferry_group_new(struct ferry_client *client,
@@ -569,7 +575,9 @@ struct ferry_group *ferry_group_new(struct ferry_client *client,
     g->retry.fire = on_retry;
     g->heartbeat.fire = on_heartbeat;
     ferry_arena_init(&g->round.arena, SIZE_MAX);
-    if (read_assignors(g, err)) {
+    g->assignor_count = ferry_group_assignors(client->settings->partition_assignment_strategy,
+                                              g->assignors, &g->cooperative, err);
+    if (g->assignor_count < 0) {
         ferry_partition_list_free(g->topics);
         ferry_free(g);
         return NULL;

@@ -96,6 +96,12 @@ static void wrong_use_is_an_error_that_says_so(void)
     struct ferry_message m;
     const char *topics[] = {"t"};
     CHECK(!consumer("group.id=g\nheartbeat.interval.ms=50000"));
+    struct ferry_config *wrong = ferry_config_new();
+    ferry_config_set(wrong, "partition.assignment.strategy", "range, fairest", NULL);
+    CHECK(!ferry_consumer_new(wrong, &err) && err.code == FERRY_E_CONFIG);
+    CHECK(strstr(err.text, "partition.assignment.strategy=range, fairest") &&
+          strstr(err.text, "cooperative-sticky"));
+    ferry_config_free(wrong);
     struct ferry_consumer *c = consumer("");
     CHECK(c != NULL);
     CHECK_INT(ferry_consumer_subscribe(c, topics, 1, &err), FERRY_E_STATE);
