@@ -19,7 +19,7 @@ docs-configuration-broker: docs/page_configuration_broker
 	$(AM_V_GEN)./docs/page_configuration_broker >$(srcdir)/docs/configuration-broker.md.new && \
 	mv $(srcdir)/docs/configuration-broker.md.new $(srcdir)/docs/configuration-broker.md
 .PHONY: docs-configuration-broker
-EXTRA_DIST += %D%/guide.md %D%/protocol.md %D%/statistics.md %D%/simulation.md %D%/architecture.md %D%/examples
+EXTRA_DIST += %D%/guide.md %D%/tools.md %D%/protocol.md %D%/statistics.md %D%/simulation.md %D%/architecture.md %D%/examples
 # Man pages are made by packaging/man.py from --help; tests/lint/man.sh fails while one is out of date.
 dist_man1_MANS += %D%/man/ferry-console-consumer.1 %D%/man/ferry-console-producer.1 %D%/man/ferry-groups.1 \
     %D%/man/ferry-perf.1 %D%/man/ferry-topics.1 %D%/man/refbroker.1

@@ -40,22 +40,27 @@ static struct ferry_loop *woken_by_signal;
 
 static void usage(FILE *to)
 {
-    fputs("usage: refbroker --data DIR [--listen HOST:PORT] [--config FILE] [-X KEY=VALUE]...\n"
-          "A broker that speaks the protocol of Apache Kafka, on one node.\n"
-          "\n"
-          "  --data DIR          where everything is kept; made if it is not there\n"
-          "  --listen HOST:PORT  where to listen (127.0.0.1:9092); port 0 takes a free one\n"
-          "  --config FILE       settings as KEY=VALUE lines under Kafka's names\n"
-          "  -X KEY=VALUE        one setting; wins over the file\n"
-          "  --log-level LEVEL   error, warn, info (the default) or debug\n"
-          "  --help, --version\n"
-          "\n"
-          "When it can serve it prints \"refbroker: ready on HOST:PORT\" on standard output; logs "
-          "go to standard\n"
-          "error. SIGTERM and SIGINT stop it cleanly. Exit status: 0 after a clean stop, 1 after a "
-          "failure, 2 for\n"
-          "wrong arguments.\n",
-          to);
+    fputs(
+        "usage: refbroker --data DIR [--listen HOST:PORT] [--config FILE] [-X KEY=VALUE]...\n"
+        "A broker that speaks the protocol of Apache Kafka, on one node.\n"
+        "\n"
+        "  --data DIR          where everything is kept; made if it is not there\n"
+        "  --listen HOST:PORT  where to listen (127.0.0.1:9092); port 0 takes a free one\n"
+        "  --config FILE       settings as KEY=VALUE lines under Kafka's names\n"
+        "  -X KEY=VALUE        one setting; wins over the file\n"
+        "  --log-level LEVEL   error, warn, info (the default) or debug\n"
+        "  --help              print this page\n"
+        "  --version           print the version\n"
+        "\n"
+        "Exit status: 0 after a clean stop; 1 after a failure; 2 for wrong arguments.\n"
+        "When it can serve it prints \"refbroker: ready on HOST:PORT\" on standard output; logs "
+        "go to standard\n"
+        "error. SIGTERM and SIGINT stop it cleanly. It recovers by itself on the data that a kill "
+        "or a power\n"
+        "loss left. The settings are those of docs/configuration-broker.md.\n"
+        "Example: refbroker --data /var/tmp/ferry --listen 127.0.0.1:9092 -X "
+        "log.retention.hours=24\n",
+        to);
 }
 
 static int complain(const char *what, const char *why)

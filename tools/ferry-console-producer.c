@@ -222,6 +222,14 @@ static const char *parse(struct reader *r, const char *line, size_t len,
     return NULL;
 }
 
+/* The first failure: a code's name, and what is said of it beyond that. */
+static void note(struct failures *f, int32_t code, const char *text)
+{
+    const char *name = ferry_error_name(code);
+    bool more = text && *text && strcmp(text, name) != 0;
+    snprintf(f->first, sizeof f->first, "%s%s%s", name, more ? ": " : "", more ? text : "");
+}
+
 static void take_reports(struct ferry_producer *p, struct failures *f, int32_t timeout_ms)
 {
     struct ferry_report *report;
@@ -230,8 +238,7 @@ static void take_reports(struct ferry_producer *p, struct failures *f, int32_t t
         ferry_report_info(report, &info);
         if (info.error) {
             if (!f->count)
-                snprintf(f->first, sizeof f->first, "%s: %s", ferry_error_name(info.error),
-                         info.text);
+                note(f, info.error, info.text);
             f->count += info.count;
         }
         ferry_report_release(report);

@@ -18,7 +18,17 @@ for program in refbroker ferry-console-producer ferry-console-consumer ferry-top
     ls "$root/bin" >"$dir/log" 2>&1
     [ -x "$root/bin/$program" ]
     check "$program is installed" $?
+    man=$root/share/man/man1/$program.1
+    [ -s "$man" ] && grep -q '^.SH EXIT STATUS' "$man"
+    check "with a man page that tells its exit status" $?
 done
+# For bindings: nothing is only a macro or inline, has a variable number of arguments, or a type whose width varies.
+for header in "$root"/include/ferry/*.h; do ${CC:-cc} -fpreprocessed -dD -E -P "$header" 2>/dev/null; done >"$dir/plain.h"
+grep -nE '#[ ]*define[ ]+[A-Za-z_0-9]+\(|static inline|\.\.\.|va_list|\b(_Bool|bool|long|short|unsigned|wchar_t|time_t)\b' \
+    "$dir/plain.h" >"$dir/log"
+grep -q ferry_send_record "$dir/plain.h" || echo "no header was read" >>"$dir/log"
+[ ! -s "$dir/log" ]
+check "the headers have functions of fixed-width types alone" $?
 pc() {
     PKG_CONFIG_PATH=$root/lib/pkgconfig pkg-config --define-variable=prefix="$root" "$@" ferry 2>>"$dir/log"
 }
