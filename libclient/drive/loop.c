@@ -9,7 +9,9 @@
  * that order.
  *  3. One run takes about STEPS_MAX steps and one epoll call; what is left makes ferry_loop_quiet
  * false, so the next run does not sleep.
- *  4. The kick's eventfd is edge-triggered and never read; `kicked` keeps it at one write until
+ *  4. What steps gave to send leaves when nothing that has finished is left to be fed, or after FLUSH_STEPS steps: the
+ * answers to several requests that came together, or whose writes ended together, leave in one call and wake the peer once.
+ *  5. The kick's eventfd is edge-triggered and never read; `kicked` keeps it at one write until
  * somebody has woken.
  */
 #include "config.h"
@@ -30,7 +32,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { STEPS_MAX = 1024 };
+enum { STEPS_MAX = 1024, FLUSH_STEPS = 32 };
 
 /* -- Feeding ------------------------------------------------------------------------------- */
 
@@ -116,7 +118,6 @@ void ferry_loop_feed(struct ferry_loop *l, struct ferry_event *ev)
     for (size_t i = 0; i < l->actions.count && !l->ended; i++)
         execute(l, &l->actions.items[i]);
     ferry_actions_reset(&l->actions);
-    ferry_tcp_flush(l);
     l->stepping = false;
 }
 
@@ -189,15 +190,21 @@ static void feed_completion(struct ferry_loop *l, const struct ferry_completion 
     drop_object(l, c);
 }
 
+/* Feeds what has finished, and sends what that gave. To be called after everything else that feeds. */
 static void settle(struct ferry_loop *l)
 {
     struct ferry_job *j;
-    for (;;) {
+    for (uint32_t fed = 0;; fed++) {
         while ((j = ferry_pool_reap(l->pool)))
             j->done(l, j);
         /* A job's end may have let a connection go on, which is in the ready list then, or have
          * noted completions. */
-        if (!l->done_count || l->budget <= 0 || l->ended)
+        bool more = l->done_count && l->budget > 0 && !l->ended;
+        if ((!more || fed % FLUSH_STEPS == FLUSH_STEPS - 1) && !ferry_list_empty(&l->unsent)) {
+            ferry_tcp_flush(l); /* may note completions */
+            continue;
+        }
+        if (!more)
             return;
         struct ferry_completion c = l->done[l->done_first];
         l->done_first = (l->done_first + 1) & (l->done_cap - 1);

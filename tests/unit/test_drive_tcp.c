@@ -294,6 +294,9 @@ static void talk_event(struct node *n, const struct ferry_event *ev, struct ferr
         p->wrong += ev->op != p->last_op;
         send_more(n, p, out);
         break;
+    case FERRY_EV_WORKED:
+        send_more(n, p, out);
+        break;
     case FERRY_EV_RECEIVED:
         if (ev->data.data) {
             check_bytes(p, ev->data.data, ev->data.len);
@@ -563,6 +566,46 @@ static void many_sends_of_a_step_drain_as_one(void)
     CHECK_INT(talker.peers[0].wrong, 0);
     node_stop(&talker);
     node_stop(&echo);
+}
+
+static void nothing(void *arg)
+{
+    (void)arg;
+}
+
+static void do_work_of_a_peer(struct node *n, struct ferry_actions *out, void *arg)
+{
+    for (int i = 0; i < *(int *)arg; i++)
+        ferry_act(out, FERRY_DO_WORK, n->peers[0].id)->work = nothing;
+}
+
+static void sends_for_work(int works, uint64_t least, uint64_t most)
+{
+    struct node echo, talker;
+    uint32_t one = 1;
+    FERRY_CHECK(start_echo(&echo));
+    talker_start(&talker, echo.port, (uint64_t)works * 10, 0);
+    give(&talker, do_open, &one);
+    CHECK(UNTIL(&echo, &talker, talker.peers[0].opened && echo.accepted));
+    talker.chunk = 10;
+    uint64_t sends = ferry_loop_counters(talker.loop)->sends;
+    give(&talker, do_work_of_a_peer, &works);
+    CHECK_INT(talker.worked, works);
+    CHECK_INT(talker.peers[0].drained_op, works); /* on their way in the same call */
+    sends = ferry_loop_counters(talker.loop)->sends - sends;
+    CHECK(sends >= least && sends <= most);
+    talker.peers[0].wrong = 0; /* DRAINED told of some while others were given already */
+    CHECK(UNTIL(&echo, &talker, talker.peers[0].received == (uint64_t)works * 10));
+    CHECK_INT(talker.peers[0].wrong, 0);
+    node_stop(&talker);
+    node_stop(&echo);
+}
+
+/* Ten things end together and each lets the engine send: one call for all; but what is ready does not wait for long rows. */
+static void sends_of_several_completions_leave_together(void)
+{
+    sends_for_work(10, 1, 1);
+    sends_for_work(320, 5, 20);
 }
 
 static volatile sig_atomic_t pipes;
@@ -846,6 +889,7 @@ int main(void)
     TAP_RUN(unsent_bytes_are_given_back_with_closed);
     TAP_RUN(a_reset_is_told_even_while_paused);
     TAP_RUN(many_sends_of_a_step_drain_as_one);
+    TAP_RUN(sends_of_several_completions_leave_together);
     TAP_RUN(writing_to_the_dead_raises_no_signal);
     TAP_RUN(no_descriptors_is_a_pause);
     TAP_RUN(deadlines_are_kept);
