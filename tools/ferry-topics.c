@@ -100,8 +100,24 @@ static int32_t add_assignment(struct ferry_admin *call, const char *text, int32_
     }
 }
 
-/* Says each item's error but the forgiven one; the exit code. */
-static int finish(struct ferry_admin *call, int32_t forgiven, const char *done)
+/* Says an item's error; EXIT_FAILED. */
+static int say(const struct ferry_admin_item *item)
+{
+    const char *name = ferry_admin_text(item, FERRY_FIELD_NAME);
+    if (ferry_admin_int(item, FERRY_FIELD_ERROR, 0) != FERRY_KAFKA_UNKNOWN_TOPIC_OR_PARTITION)
+        return admin_say(&program, item, name);
+    opt_say(&program, "topic '%s' does not exist", name ? name : "?");
+    return EXIT_FAILED;
+}
+
+/* With --if-exists, that a topic is gone meanwhile is no error. */
+static int32_t forgiven(void)
+{
+    return opt_given(&program, "--if-exists") ? FERRY_KAFKA_UNKNOWN_TOPIC_OR_PARTITION : 0;
+}
+
+/* Says each item's error but the code `let`; the exit code. */
+static int finish(struct ferry_admin *call, int32_t let, const char *done)
 {
     int status = EXIT_DONE;
     for (int32_t i = 0; i < ferry_admin_count(call); i++) {
@@ -110,8 +126,8 @@ static int finish(struct ferry_admin *call, int32_t forgiven, const char *done)
         const char *name = ferry_admin_text(item, FERRY_FIELD_NAME);
         if (!code && done)
             printf("%s topic %s.\n", done, name);
-        else if (code && code != forgiven)
-            status = admin_say(&program, item, name);
+        else if (code && code != let)
+            status = say(item);
     }
     ferry_admin_free(call);
     return status;
@@ -164,7 +180,7 @@ static int add_partitions(struct ferry_handle *handle, const struct admin_names 
                 ferry_admin_list_count(ferry_admin_item(now, (int32_t)i), FERRY_FIELD_PARTITIONS));
     }
     ferry_admin_free(now);
-    return admin_run(&program, call, handle) ? finish(call, 0, NULL) : EXIT_FAILED;
+    return admin_run(&program, call, handle) ? finish(call, forgiven(), NULL) : EXIT_FAILED;
 }
 
 static int alter(struct ferry_handle *handle, const struct admin_names *topics)
@@ -177,7 +193,7 @@ static int alter(struct ferry_handle *handle, const struct admin_names *topics)
             ferry_admin_add_resource(call, FERRY_RESOURCE_TOPIC, topics->names[i]);
             add_configs(call);
         }
-        status = admin_run(&program, call, handle) ? finish(call, 0, NULL) : EXIT_FAILED;
+        status = admin_run(&program, call, handle) ? finish(call, forgiven(), NULL) : EXIT_FAILED;
     }
     return status;
 }
@@ -187,7 +203,7 @@ static int delete (struct ferry_handle *handle, const struct admin_names *topics
     struct ferry_admin *call = ferry_admin_new(FERRY_ADMIN_DELETE_TOPICS);
     for (size_t i = 0; i < topics->count; i++)
         ferry_admin_add_name(call, topics->names[i]);
-    return admin_run(&program, call, handle) ? finish(call, 0, NULL) : EXIT_FAILED;
+    return admin_run(&program, call, handle) ? finish(call, forgiven(), NULL) : EXIT_FAILED;
 }
 
 static int list(struct ferry_handle *handle, const struct admin_names *topics)
@@ -316,9 +332,10 @@ static int describe(struct ferry_handle *handle, const struct admin_names *topic
     }
     for (int32_t i = 0, shown = 0; i < ferry_admin_count(call); i++) {
         const struct ferry_admin_item *t = ferry_admin_item(call, i);
-        if (ferry_admin_int(t, FERRY_FIELD_ERROR, 0))
-            status = admin_say(&program, t, ferry_admin_text(t, FERRY_FIELD_NAME));
-        else
+        int32_t code = (int32_t)ferry_admin_int(t, FERRY_FIELD_ERROR, 0);
+        if (code && code != forgiven())
+            status = say(t);
+        else if (!code)
             put_topic(t, ferry_admin_item(configs, shown++));
     }
     ferry_admin_free(call);
@@ -326,41 +343,35 @@ static int describe(struct ferry_handle *handle, const struct admin_names *topic
     return status;
 }
 
-/* Every part of --topic between commas; false if `take` said so of one. */
-static bool each_part(bool (*take)(struct admin_names *, const char *, size_t),
+/* Takes every part of --topic between commas. */
+static void each_part(void (*take)(struct admin_names *, const char *, size_t),
                       struct admin_names *names)
 {
     struct opt *o = opt_get(&program, "--topic");
-    bool all = true;
     for (size_t i = 0; i < o->count; i++)
         for (const char *at = o->all[i]; *at; at += *at == ',') {
             size_t n = strcspn(at, ",");
-            all = (n == 0 || take(names, at, n)) && all;
+            if (n)
+                take(names, at, n);
             at += n;
         }
-    return all;
 }
 
-static bool take_name(struct admin_names *names, const char *name, size_t len)
+/* A name, not an expression, that is not among the topics there are: the broker may be behind the controller, so the call
+ * itself shall tell. */
+static void take_missing(struct admin_names *names, const char *name, size_t len)
 {
-    admin_names_add(names, name, len);
-    return true;
-}
-
-/* A name, not an expression, that is not among the topics there are, is said. */
-static bool is_there(struct admin_names *names, const char *name, size_t len)
-{
-    if (!pattern_is_name(name, len) || opt_given(&program, "--if-exists"))
-        return true;
+    if (!pattern_is_name(name, len) || opt_given(&program, "--if-exists") ||
+        opt_given(&program, "--exclude-internal"))
+        return;
     for (size_t i = 0; i < names->count; i++)
         if (strlen(names->names[i]) == len && !memcmp(names->names[i], name, len))
-            return true;
-    opt_say(&program, "topic '%.*s' does not exist", (int)len, name);
-    return false;
+            return;
+    admin_names_add(names, name, len);
 }
 
-/* The topics there are that --topic and --topic-id mean, by name; neither given: all. EXIT_FAILED, said, if one is named
- * that is not there. */
+/* The topics that --topic and --topic-id mean, by name; neither given: all there are. EXIT_FAILED, said, if there is none
+ * and should be. */
 static int find_names(struct ferry_handle *handle, const struct pattern *pattern,
                       struct admin_names *names)
 {
@@ -383,9 +394,10 @@ static int find_names(struct ferry_handle *handle, const struct pattern *pattern
     ferry_admin_free(call);
     if (opt_given(&program, "--list"))
         return EXIT_DONE;
-    bool all = id || each_part(is_there, names), strict = !opt_given(&program, "--if-exists");
-    if (names->count || !strict || !all)
-        return all ? EXIT_DONE : EXIT_FAILED;
+    if (!id)
+        each_part(take_missing, names);
+    if (names->count || opt_given(&program, "--if-exists"))
+        return EXIT_DONE;
     if (id)
         opt_say(&program, "there is no topic with the id '%s'", id);
     else if (pattern->given)
@@ -429,7 +441,7 @@ int main(int argc, char **argv)
     if (handle && !opt_given(&program, "--create"))
         status = find_names(handle, &pattern, &topics);
     else
-        each_part(take_name, &topics);
+        each_part(admin_names_add, &topics);
     if (handle && topics.count && actions[chosen].run(handle, &topics))
         status = EXIT_FAILED;
     ferry_close(handle, 1000);

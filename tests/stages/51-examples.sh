@@ -1,7 +1,7 @@
-# The examples of docs/examples, built as their heads say against an installed library, run against refbroker and, but
-# with --quick, Apache Kafka; a loop without threads has exactly one. And what the documents say: fenced C compiles and the
+# The examples of docs/examples, built as their heads say against an installed library, run against refbroker (63-kafka-tools runs
+# them against Apache Kafka); a loop without threads has exactly one thread. And what the documents say: fenced C compiles and the
 # guide's programs run, README's commands work, links lead somewhere.
-# budget: 45
+# budget: 30
 # quick: yes
 set -u
 . "$FERRY_TOP/tests/lib/broker.sh"
@@ -36,19 +36,15 @@ threads() { # WANT COMMAND...
     got=$(timeout 30 python3 "$FERRY_TOP/tests/lib/threads.py" "$@" </dev/null) || return 1
     [ "$got" -eq "$want" ] || { echo "$got threads, not $want"; return 1; }
 }
-run_all() { # WHERE
-    check "producer.c sends 1000 lines to $1" produce
-    check "consumer.c reads them back from $1" consume
-    check "loop.c sends and receives by $1" timeout 20 "$work/loop" "$BROKER" looped 1000
-    check "ferry_ctypes.py produces and consumes by $1" timeout 20 python3 "$FERRY_TOP/docs/examples/ferry_ctypes.py" "$BROKER" python 1000
-    check "guide.md's program runs on $1" guide
-}
-
 # The guide's pieces are one program, in their order.
 awk '/^```c$/ {on = 1; next} /^```$/ {on = 0} on' "$FERRY_TOP/docs/guide.md" >"$work/guide.c"
 check "guide.md's code compiles" cc -std=c11 -Wall -Wextra -Werror -o "$work/guide" "$work/guide.c" $(pkg-config --cflags --libs ferry)
 guide() { timeout 30 "$work/guide" "$BROKER" guided >"$work/guide.out" && grep -q '^100 records' "$work/guide.out"; }
-run_all refbroker
+check "producer.c sends 1000 lines" produce
+check "consumer.c reads them back" consume
+check "loop.c sends and receives" timeout 20 "$work/loop" "$BROKER" looped 1000
+check "ferry_ctypes.py produces and consumes" timeout 20 python3 "$FERRY_TOP/docs/examples/ferry_ctypes.py" "$BROKER" python 1000
+check "guide.md's program runs" guide
 check "loop.c has no thread but its caller's" threads 1 "$work/loop" "$BROKER" many 100000
 check "where there is an I/O thread, it is counted" threads 2 env LD_LIBRARY_PATH="$LD_LIBRARY_PATH" "$work/root$prefix/bin/ferry-perf" produce \
     --bootstrap-server "$BROKER" --topic many --num-records 400000 --throughput 1000000
@@ -91,13 +87,3 @@ sys.exit(bad != 0)
 END
 }
 check "links in the documents lead somewhere" links
-
-[ "${FERRY_QUICK:-no}" = yes ] && exit 0
-kafka=$FERRY_TOP/tests/kafka/kafka
-if [ -n "${FERRY_SANITIZED:-}" ] || ! command -v java >/dev/null || ! command -v mvn >/dev/null ||
-    ! BROKER=$(KAFKA_HEAP=256m timeout 120 sh "$kafka" start "$work/kafka" num.partitions=2 2>"$work/kafka.log"); then
-    echo "ok - the examples on Apache Kafka # SKIP it could not be started"
-    exit 0
-fi
-trap 'sh "$kafka" stop "$work/kafka" -9 >/dev/null 2>&1; rm -rf "$BROKER_DIR"' EXIT
-run_all "Apache Kafka"
