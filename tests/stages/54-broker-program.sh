@@ -1,6 +1,6 @@
 # refbroker as a program: its command line, what it prints and where, its lock, its end; and that plaintext fetches go out
 # by sendfile.
-# budget: 30
+# budget: 10
 # quick: yes
 . "$FERRY_TOP/tests/lib/broker.sh"
 broker=$FERRY_BUILD/refbroker/refbroker
