@@ -44,7 +44,7 @@
     X(L, "connections.max.idle.ms", connections_max_idle_ms, 1, MAX64, "600000", "ms", 0,                              \
       "A connection without a request for so long is closed.")                                                         \
     X(L, "refbroker.request.stall.ms", request_stall_ms, 1, MAX64, "30000", "ms", 0,                                   \
-      "A request that stops arriving for so long closes its connection.")                                              \
+      "A request that stops arriving for so long closes its connection; a second is enough while others wait for memory.")                                              \
     X(I, "fetch.max.bytes", fetch_max_bytes, 1024, MAX32, "57671680", "bytes", 0,                                      \
       "The most that one Fetch answers with, a first batch that is larger aside.")                                     \
     X(I, "max.incremental.fetch.session.cache.slots", fetch_session_slots, 0, 1000000, "1000", NULL, 0,                \

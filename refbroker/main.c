@@ -22,7 +22,7 @@
 #include <unistd.h>
 
 enum { EXIT_USAGE = 2, CONFIG_FILE_MAX = 1 << 20, DISK_THREADS = 4 };
-enum { MMAP_FROM = 2 << 20, TRIM_FROM = 4 << 20 }; /* bytes */
+enum { MMAP_FROM = 256 << 10, TRIM_FROM = 4 << 20 }; /* bytes */
 
 struct broker_program {
     struct broker_config config;

@@ -36,7 +36,7 @@ int lines_next(struct lines *l, const char **line, size_t *len)
 {
     size_t searched = 0;
     for (;;) {
-        char *from = l->buffer + l->begin;
+        char *from = l->buffer ? l->buffer + l->begin : NULL;
         size_t have = l->end - l->begin;
         char *newline = have > searched ? memchr(from + searched, '\n', have - searched) : NULL;
         if (newline || (l->finished && have)) {

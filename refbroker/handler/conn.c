@@ -10,7 +10,7 @@
 #include "refbroker/node_state.h"
 #include "wire/codec.h"
 
-enum { UNSENT_MAX = 1 << 20, SPARE_SLABS_MAX = 4 << 20 };
+enum { UNSENT_MAX = 1 << 20, SPARE_SLABS_MAX = 4 << 20, STALL_CROWDED_MS = 1000 };
 
 static void on_timer(struct ferry_timer *, void *);
 
@@ -66,6 +66,21 @@ static bool too_many(const struct broker_node *n, const struct ferry_addr *peer)
     return same >= s->max_connections_per_ip;
 }
 
+/* Do requests wait for memory, or are they turned away for the want of it? */
+static bool is_crowded(const struct broker_node *n)
+{
+    return n->conns.pool.held > (size_t)n->config.now.queued_max_request_bytes ||
+           !ferry_list_empty(&n->conns.hungry);
+}
+
+/* How long a request may stop arriving: not long while others want the memory that it holds. */
+static ferry_nsec stall_limit(const struct broker_node *n)
+{
+    ferry_nsec limit = n->config.now.request_stall_ms * FERRY_MS;
+    return limit > STALL_CROWDED_MS * FERRY_MS && is_crowded(n) ? STALL_CROWDED_MS * FERRY_MS
+                                                                : limit;
+}
+
 static void arm_timer(struct broker_node *n)
 {
     struct broker_conns *cs = &n->conns;
@@ -76,7 +91,7 @@ static void arm_timer(struct broker_node *n)
     }
     if (!ferry_list_empty(&cs->stall)) {
         const struct broker_conn *c = FERRY_CONTAINER(cs->stall.next, struct broker_conn, stall);
-        ferry_nsec stalled = c->bytes_at + n->config.now.request_stall_ms * FERRY_MS;
+        ferry_nsec stalled = c->bytes_at + stall_limit(n);
         at = stalled < at ? stalled : at;
     }
     if (at == FERRY_NEVER)
@@ -203,7 +218,7 @@ static void on_timer(struct ferry_timer *t, void *context)
     }
     while (!ferry_list_empty(&cs->stall)) {
         struct broker_conn *c = FERRY_CONTAINER(cs->stall.next, struct broker_conn, stall);
-        if (n->now - c->bytes_at < n->config.now.request_stall_ms * FERRY_MS)
+        if (n->now - c->bytes_at < stall_limit(n))
             break;
         ferry_list_remove(&c->stall);
         broker_conn_close(c, "a request stopped arriving for refbroker.request.stall.ms");
@@ -364,7 +379,7 @@ bool broker_conns_settle(struct broker_node *n)
         if (!c->closing)
             broker_receive_more(c);
     }
-    if (any)
+    if (any || is_crowded(n))
         arm_timer(n);
     return any;
 }

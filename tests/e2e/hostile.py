@@ -204,7 +204,7 @@ def crowd(count, data):
         peers.append(p)
     assert until(lambda: descriptors() >= count), f"only {descriptors()} descriptors"
     for _ in range(20):
-        round_trip(20000)
+        assert until(lambda: is_served(20000)), "large requests are not taken beside them"
     for i, p in enumerate(peers):
         p.close(reset=i % 2 == 0)
     return f"{(peak[0] - before) / count / 1024:.2f} KiB a connection"
@@ -366,6 +366,9 @@ def flood():
     test("100 answers to Fetch that nobody reads", answers_unread, 100, "fetch")
     test("large answers to Metadata that nobody reads", answers_unread, 60, "metadata")
     test("fetches of 128 KB that wait", parked, 100)
+    if hard >= 10200:
+        test("10,000 half frames that use up all memory for requests", crowd, 10000,
+             struct.pack(">ihhi", 4090, 0, 3, 1) + bytes(4000))
     ok = until(lambda: descriptors() <= before)
     print(f"{'ok' if ok else 'not ok'} - descriptors: {before} before, {descriptors()} after")
 

@@ -52,4 +52,6 @@ fi
 
 FERRY_SANITIZED=1 FERRY_BUILD=$build timeout 200 sh "$FERRY_TOP/tests/stages/70-admin.sh" >admin.log 2>&1 </dev/null || status=1
 grep -v '# SKIP' admin.log | sed 's/^\(\(not \)*ok\) .*/& under ASan/'
+FERRY_SANITIZED=1 FERRY_BUILD=$build timeout 100 sh "$FERRY_TOP/tests/stages/52-broker-hostile.sh" >lies.log 2>&1 </dev/null || status=1
+sed 's/^\(\(not \)*ok\) .*/& under ASan/' lies.log
 exit $status
