@@ -71,7 +71,8 @@ void sim_net_refuse(struct sim_node *, uint64_t handle);
 void sim_net_send(struct sim_node *, const struct ferry_action *, struct ferry_bytes whole);
 void sim_net_control(struct sim_node *,
                      const struct ferry_action *); /* RECEIVE_INTO, PAUSE, RESUME, CLOSE */
-void sim_net_drop_node(struct sim_node *);
+/* crash: nothing that it sent arrives any more. */
+void sim_net_drop_node(struct sim_node *, bool crash);
 
 void sim_files_execute(struct sim_node *, const struct ferry_action *, const struct ferry_part *);
 /* Bytes of a file part of a SEND; a range beyond the file is our own mistake. */

@@ -187,7 +187,7 @@ static void put_chunk(struct sim_end *to, struct sim_node *from, const uint8_t *
         at = stall;
     if (at < to->last_arrival)
         at = to->last_arrival;
-    *k = (struct sim_chunk){.at = at, .end = at_end, .len = len};
+    *k = (struct sim_chunk){.at = at, .from = from, .end = at_end, .len = len};
     if (len)
         memcpy(k->data, data, len);
     to->last_arrival = at;
@@ -391,7 +391,26 @@ void sim_net_control(struct sim_node *n, const struct ferry_action *a)
     }
 }
 
-void sim_net_drop_node(struct sim_node *n)
+/* What the node had sent on connections that it closed itself. */
+static void drop_sent(struct sim_node *n)
+{
+    struct ferry_link *it, *tmp, *at, *next;
+    FERRY_LIST_EACH(it, tmp, &n->world->nodes)
+    {
+        struct sim_node *to = FERRY_CONTAINER(it, struct sim_node, link);
+        FERRY_LIST_EACH(at, next, &to->ends)
+        {
+            struct sim_end *e = FERRY_CONTAINER(at, struct sim_end, link);
+            if (ferry_list_empty(&e->inbox) ||
+                FERRY_CONTAINER(e->inbox.next, struct sim_chunk, link)->from != n)
+                continue;
+            drop_inbox(e);
+            close_end(e, latency(n->world), FERRY_E_TRANSPORT, "the peer is gone (simulated)");
+        }
+    }
+}
+
+void sim_net_drop_node(struct sim_node *n, bool crash)
 {
     struct ferry_link *it, *tmp;
     FERRY_LIST_EACH(it, tmp, &n->ends)
@@ -404,6 +423,8 @@ void sim_net_drop_node(struct sim_node *n)
         }
         end_gone(e);
     }
+    if (crash)
+        drop_sent(n);
     for (struct ferry_link *l; (l = ferry_list_pop_front(&n->listeners));)
         ferry_free(FERRY_CONTAINER(l, struct sim_listener, link));
 }

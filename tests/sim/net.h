@@ -27,6 +27,7 @@ struct sim_end {
 struct sim_chunk {
     struct ferry_link link;
     ferry_nsec at;
+    struct sim_node *from;
     bool end; /* orderly close behind the bytes */
     size_t len, taken;
     uint8_t data[];

@@ -88,7 +88,9 @@ static void play(struct scene *s)
     scene_faults_end(s);
     if (!run_until(s, is_over, FINISH_LIMIT, "a report for every send"))
         return;
-    if (sim_world_run(s->world, sim_world_now(s->world) + FERRY_SECOND))
+    /* What was sent with acks=0 may still be on a link that hears nothing for a while. */
+    ferry_nsec rest = s->totals.acks_none ? 4 * FERRY_SECOND : FERRY_SECOND;
+    if (sim_world_run(s->world, sim_world_now(s->world) + rest))
         ledger_check(s->ledger, s->broker.disk);
     if (s->with_group &&
         run_until(s, scene_consumers_at_end, FINISH_LIMIT,

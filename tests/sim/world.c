@@ -35,8 +35,11 @@ void sim_world_free(struct sim_world *w)
     struct ferry_link *it, *tmp;
     FERRY_LIST_EACH(it, tmp, &w->nodes)
     {
+        sim_node_stop(FERRY_CONTAINER(it, struct sim_node, link), true);
+    }
+    FERRY_LIST_EACH(it, tmp, &w->nodes)
+    {
         struct sim_node *n = FERRY_CONTAINER(it, struct sim_node, link);
-        sim_node_stop(n, true);
         ferry_actions_free(&n->actions);
         ferry_free(n->name);
         ferry_free(n);
@@ -179,7 +182,7 @@ void sim_node_stop(struct sim_node *n, bool crash)
     sim_world_note(n->world, "%s %s", n->name, crash ? "crashes" : "stops");
     struct ferry_engine *engine = n->engine;
     n->engine = NULL;
-    sim_net_drop_node(n);
+    sim_net_drop_node(n, crash);
     sim_calls_drop(n->world, n);
     if (n->disk)
         sim_files_drop(n, crash);
