@@ -1,7 +1,7 @@
 # The examples of docs/examples, built as their heads say against an installed library, run against refbroker (63-kafka-tools runs
 # them against Apache Kafka); a loop without threads has exactly one thread. And what the documents say: fenced C compiles and the
 # guide's programs run, README's commands work, links lead somewhere.
-# budget: 30
+# budget: 15
 # quick: yes
 set -u
 . "$FERRY_TOP/tests/lib/broker.sh"

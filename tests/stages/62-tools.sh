@@ -1,6 +1,6 @@
 # The console tools on refbroker: both spellings of flags, exit codes, formats, JSON, signals, closed pipes, failures.
 # That their flags and tables are those of Kafka's own tools is 63-tools-kafka's matter.
-# budget: 30
+# budget: 20
 # quick: yes
 set -u
 . "$FERRY_TOP/tests/lib/broker.sh"

@@ -1,6 +1,6 @@
 # `make install` into an empty directory: programs and pkg-config file are there, and a C and a C++ program build against
 # every public header with nothing but pkg-config's flags, and run.
-# budget: 20
+# budget: 15
 # quick: no
 set -u
 dir=$(mktemp -d)
