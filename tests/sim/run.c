@@ -66,7 +66,7 @@ static bool read_options(int argc, char **argv, struct options *o)
     X(drops, 1)                                                                                    \
     X(cuts, 5)                                                                                     \
     X(bytewise, 0.2)                                                                               \
-    X(slow, 1)                                                                                     \
+    X(slow, 0.4)                                                                                   \
     X(no_space, 1)                                                                                 \
     X(short_writes, 1)                                                                             \
     X(failed_syncs, 0.02)                                                                          \
