@@ -63,11 +63,9 @@ enum ferry_offset {
     FERRY_OFFSET_TAIL_BASE = -2000 /**< FERRY_OFFSET_TAIL_BASE - n: n before the end */
 };
 
-/* -- Lists of partitions
- * ---------------------------------------------------------------------------------- */
+/* -- Lists of partitions --------------------------------------------------------------------------------- */
 
-/** One entry of a list. Text and metadata belong to the list and live until it, or that field, is
- * changed. */
+/** One entry of a list. Text and metadata belong to the list and live until it, or that field, is changed. */
 struct ferry_topic_partition {
     const char *topic;
     int32_t partition;
@@ -86,8 +84,7 @@ FERRY_API struct ferry_partition_list *ferry_partition_list_new(void);
 FERRY_API void ferry_partition_list_free(struct ferry_partition_list *list);
 /** Entries in it. */
 FERRY_API int32_t ferry_partition_list_count(const struct ferry_partition_list *list);
-/** Adds a partition with an offset (FERRY_OFFSET_NONE if it does not matter). Returns its index;
- * below 0 an error. */
+/** Adds a partition with an offset (FERRY_OFFSET_NONE if it does not matter). Returns its index; below 0 an error. */
 FERRY_API int32_t ferry_partition_list_add(struct ferry_partition_list *list, const char *topic,
                                            int32_t partition, int64_t offset);
 /** Fills *out with entry `index`. FERRY_E_INVALID if there is none. */
@@ -106,34 +103,29 @@ FERRY_API int32_t ferry_partition_list_set_metadata(struct ferry_partition_list 
 /** Removes an entry; those behind it move up. */
 FERRY_API int32_t ferry_partition_list_remove(struct ferry_partition_list *list, int32_t index);
 
-/* -- Life
- * -------------------------------------------------------------------------------------------------
- */
+/* -- Life ------------------------------------------------------------------------------------------------ */
 
-/** A consumer with a copy of the configuration (NULL: defaults); group.id is needed only for
- * subscribe and commits. NULL with err filled on failure. */
+/** A consumer with a copy of the configuration (NULL: defaults); group.id is needed only for subscribe and commits.
+ *  NULL with err filled on failure. */
 FERRY_API struct ferry_consumer *ferry_consumer_new(const struct ferry_config *config,
                                                     struct ferry_error *err);
-/** Commits what is processed (with enable.auto.commit), leaves the group, ends. Returns by the
- * deadline, whatever brokers do; FERRY_E_TIMED_OUT then. Another thread's poll ends with
- * FERRY_E_INTERRUPTED or FERRY_E_CLOSED. Calls the rebalance callback; a question that is kept, or was before, is
- * waited for like everything else, and is gone, answered or not, once the consumer is freed.
- * A callback that another thread is in is waited for, however long it takes. FERRY_E_STATE from inside a callback. */
+/** Commits what is processed (with enable.auto.commit), leaves the group, ends. Returns by the deadline, whatever
+ *  brokers do; FERRY_E_TIMED_OUT then. Another thread's poll ends with FERRY_E_INTERRUPTED or FERRY_E_CLOSED. Calls the
+ *  rebalance callback; a question that is kept, or was before, is waited for like everything else, and is gone,
+ *  answered or not, once the consumer is freed. A callback that another thread is in is waited for, however long it
+ *  takes. FERRY_E_STATE from inside a callback. */
 FERRY_API int32_t ferry_consumer_close(struct ferry_consumer *consumer, int32_t timeout_ms,
                                        struct ferry_error *err);
-/** Frees it; without a close before, at once and without a commit. Buffers still referenced stay
- * valid until they are released. NULL is fine. Not from inside a callback: there it does nothing. */
+/** Frees it; without a close before, at once and without a commit. Buffers still referenced stay valid until they are
+ *  released. NULL is fine. Not from inside a callback: there it does nothing. */
 FERRY_API void ferry_consumer_free(struct ferry_consumer *consumer);
-/** The client beneath: queues, statistics, logs, the loop without a thread. It lives as long as the
- * consumer. */
+/** The client beneath: queues, statistics, logs, the loop without a thread. It lives as long as the consumer. */
 FERRY_API struct ferry_handle *ferry_consumer_handle(struct ferry_consumer *consumer);
 
-/* -- What to consume
- * -------------------------------------------------------------------------------------- */
+/* -- What to consume ------------------------------------------------------------------------------------- */
 
-/** Joins the group (group.id) for these topics, replacing what was subscribed before. Copies the
- * names. Does not wait: the assignment comes with a poll. FERRY_E_STATE without group.id, FERRY_E_INVALID for a name that
- * cannot be one. */
+/** Joins the group (group.id) for these topics, replacing what was subscribed before. Copies the names. Does not wait:
+ *  the assignment comes with a poll. FERRY_E_STATE without group.id, FERRY_E_INVALID for a name that cannot be one. */
 FERRY_API int32_t ferry_consumer_subscribe(struct ferry_consumer *consumer,
                                            const char *const *topics, int32_t count,
                                            struct ferry_error *err);
@@ -143,19 +135,16 @@ FERRY_API int32_t ferry_consumer_unsubscribe(struct ferry_consumer *consumer,
 /** Adds the subscribed topics to the list (partition -1). */
 FERRY_API int32_t ferry_consumer_subscription(struct ferry_consumer *consumer,
                                               struct ferry_partition_list *out);
-/** Consumes exactly these partitions, each from its offset; NULL or empty: none. No group is
- * needed: with group.id and FERRY_OFFSET_NONE they start at the committed offsets, without at
- * auto.offset.reset. */
+/** Consumes exactly these partitions, each from its offset; NULL or empty: none. No group is needed: with group.id and
+ *  FERRY_OFFSET_NONE they start at the committed offsets, without at auto.offset.reset. */
 FERRY_API int32_t ferry_consumer_assign(struct ferry_consumer *consumer,
                                         const struct ferry_partition_list *list,
                                         struct ferry_error *err);
-/** Adds partitions to the assignment; FERRY_E_EXISTS if one is assigned already (then none is
- * added). */
+/** Adds partitions to the assignment; FERRY_E_EXISTS if one is assigned already (then none is added). */
 FERRY_API int32_t ferry_consumer_assign_more(struct ferry_consumer *consumer,
                                              const struct ferry_partition_list *list,
                                              struct ferry_error *err);
-/** Takes partitions off the assignment; FERRY_E_NOT_FOUND if one is not assigned (then none is
- * taken). */
+/** Takes partitions off the assignment; FERRY_E_NOT_FOUND if one is not assigned (then none is taken). */
 FERRY_API int32_t ferry_consumer_assign_fewer(struct ferry_consumer *consumer,
                                               const struct ferry_partition_list *list,
                                               struct ferry_error *err);
@@ -163,11 +152,10 @@ FERRY_API int32_t ferry_consumer_assign_fewer(struct ferry_consumer *consumer,
 FERRY_API int32_t ferry_consumer_assignment(struct ferry_consumer *consumer,
                                             struct ferry_partition_list *out);
 
-/* -- Records
- * ---------------------------------------------------------------------------------------------- */
+/* -- Records --------------------------------------------------------------------------------------------- */
 
-/** One record, or something that happened at a partition: error != 0 (FERRY_E_PARTITION_EOF with
- * ferry.partition.eof; else what went wrong, value holding its text). 88 bytes. */
+/** One record, or something that happened at a partition: error != 0 (FERRY_E_PARTITION_EOF with ferry.partition.eof;
+ *  else what went wrong, value holding its text). 88 bytes. */
 struct ferry_message {
     int64_t offset;
     int64_t timestamp;      /**< ms since 1970, -1 if the log has none */
@@ -189,63 +177,57 @@ struct ferry_message {
     int8_t reserved[3];
 };
 
-/** The next records, at most `max`, of one or more partitions; offsets rise within a partition.
- * Waits up to timeout_ms (0: not at all, -1: without end) for the first. Returns how many; 0 at the
- * time-out; below 0 an error of the call itself (FERRY_E_INTERRUPTED after ferry_consumer_wakeup).
- * Calls the rebalance callback. */
+/** The next records, at most `max`, of one or more partitions; offsets rise within a partition. Waits up to timeout_ms
+ *  (0: not at all, -1: without end) for the first. Returns how many; 0 at the time-out; below 0 an error of the call
+ *  itself (FERRY_E_INTERRUPTED after ferry_consumer_wakeup). Calls the rebalance callback. */
 FERRY_API int32_t ferry_consumer_poll(struct ferry_consumer *consumer, struct ferry_message *out,
                                       int32_t max, int32_t timeout_ms, struct ferry_error *err);
 /** Makes the poll or fetch that waits now, or else the next one, return at once. */
 FERRY_API void ferry_consumer_wakeup(struct ferry_consumer *consumer);
 
-/** Header `index` of a record: name (not NUL-terminated) and value (NULL = null, value_len -1).
- * Headers are walked from *at, which starts as 0 and is moved on: pass the same variable for one
- * header after the other. Returns 1; 0 after the last; FERRY_E_PROTOCOL if they are malformed. */
+/** Header `index` of a record: name (not NUL-terminated) and value (NULL = null, value_len -1). Headers are walked from
+ *  *at, which starts as 0 and is moved on: pass the same variable for one header after the other. Returns 1; 0 after
+ *  the last; FERRY_E_PROTOCOL if they are malformed. */
 FERRY_API int32_t ferry_message_header(const struct ferry_message *message, int32_t *at,
                                        const char **name, int32_t *name_len, const uint8_t **value,
                                        int32_t *value_len);
 
-/** The next fetched buffer: records of one partition, to be walked with ferry_fetched_next. NULL at
- * the time-out or on an error (err->code 0 or which). The caller releases it, in any order, from
- * any thread. Calls the rebalance callback. */
+/** The next fetched buffer: records of one partition, to be walked with ferry_fetched_next. NULL at the time-out or on
+ *  an error (err->code 0 or which). The caller releases it, in any order, from any thread. Calls the rebalance
+ *  callback. */
 FERRY_API struct ferry_fetched *ferry_consumer_fetch(struct ferry_consumer *consumer,
                                                      int32_t timeout_ms, struct ferry_error *err);
 /** Its topic; lives as long as the buffer. */
 FERRY_API const char *ferry_fetched_topic(const struct ferry_fetched *fetched);
 /** Its partition. */
 FERRY_API int32_t ferry_fetched_partition(const struct ferry_fetched *fetched);
-/** The next records, at most `max`. Returns how many; 0 at the end, and from the moment on at which
- * its partition was revoked or sought; below 0 (FERRY_E_CRC, FERRY_E_CODEC,
- * FERRY_E_PROTOCOL) where a batch cannot be read: err tells the offset. One thread at a time. Views
- * live until the buffer is released. */
+/** The next records, at most `max`. Returns how many; 0 at the end, and from the moment on at which its partition was
+ *  revoked or sought; below 0 (FERRY_E_CRC, FERRY_E_CODEC, FERRY_E_PROTOCOL) where a batch cannot be read: err tells
+ *  the offset. One thread at a time. Views live until the buffer is released. */
 FERRY_API int32_t ferry_fetched_next(struct ferry_fetched *fetched, struct ferry_message *out,
                                      int32_t max, struct ferry_error *err);
-/** After an error: goes on behind the batch that cannot be read. Returns the offset it goes on at.
- */
+/** After an error: goes on behind the batch that cannot be read. Returns the offset it goes on at. */
 FERRY_API int64_t ferry_fetched_skip(struct ferry_fetched *fetched);
-/** What it did not give yet is given again by a fetch later: the position goes back to there. Then
- * release it. */
+/** What it did not give yet is given again by a fetch later: the position goes back to there. Then release it. */
 FERRY_API void ferry_fetched_return(struct ferry_fetched *fetched);
 /** Another reference: the memory stays until each is released. Returns the buffer. */
 FERRY_API struct ferry_fetched *ferry_fetched_ref(struct ferry_fetched *fetched);
-/** Gives a reference back. The one from ferry_consumer_fetch, given back, says "processed". NULL is
- * fine. */
+/** Gives a reference back. The one from ferry_consumer_fetch, given back, says "processed". NULL is fine. */
 FERRY_API void ferry_fetched_release(struct ferry_fetched *fetched);
 
-/* -- Positions
- * -------------------------------------------------------------------------------------------- */
+/* -- Positions ------------------------------------------------------------------------------------------- */
 
 /** The list's partitions are consumed from the given offsets (or enum ferry_offset) on; what was fetched before yields
- * nothing more, from this call on. FERRY_E_NOT_FOUND if one is not assigned: then none is sought. */
+ *  nothing more, from this call on. FERRY_E_NOT_FOUND if one is not assigned: then none is sought. */
 FERRY_API int32_t ferry_consumer_seek(struct ferry_consumer *consumer,
                                       const struct ferry_partition_list *list,
                                       struct ferry_error *err);
-/** Fills in the offsets of the next records to be returned; FERRY_OFFSET_NONE while that is not
- * known. FERRY_E_NOT_FOUND, and as error in the list, where a partition is not assigned. */
+/** Fills in the offsets of the next records to be returned; FERRY_OFFSET_NONE while that is not known.
+ *  FERRY_E_NOT_FOUND, and as error in the list, where a partition is not assigned. */
 FERRY_API int32_t ferry_consumer_position(struct ferry_consumer *consumer,
                                           struct ferry_partition_list *list);
-/** Stops the delivery of partitions. The assignment and the position stay; what is fetched already is fetched again after
- * the resume. FERRY_E_NOT_FOUND if one is not assigned (the others are paused). */
+/** Stops the delivery of partitions. The assignment and the position stay; what is fetched already is fetched again
+ *  after the resume. FERRY_E_NOT_FOUND if one is not assigned (the others are paused). */
 FERRY_API int32_t ferry_consumer_pause(struct ferry_consumer *consumer,
                                        const struct ferry_partition_list *list);
 /** Takes it up again, at the position. Errors as of pause. */
@@ -255,21 +237,20 @@ FERRY_API int32_t ferry_consumer_resume(struct ferry_consumer *consumer,
 FERRY_API int32_t ferry_consumer_store(struct ferry_consumer *consumer,
                                        const struct ferry_partition_list *list,
                                        struct ferry_error *err);
-/** Records between the position and the end of the partition as last heard; -1 while either is not
- * known. */
+/** Records between the position and the end of the partition as last heard; -1 while either is not known. */
 FERRY_API int64_t ferry_consumer_lag(struct ferry_consumer *consumer, const char *topic,
                                      int32_t partition);
 
-/* -- Commits
- * ---------------------------------------------------------------------------------------------- */
+/* -- Commits --------------------------------------------------------------------------------------------- */
 
-/** Called in ferry_consumer_poll (or fetch, close) with what became of an asynchronous commit;
- * `list` is borrowed and holds an error for each partition. */
+/** Called in ferry_consumer_poll (or fetch, close) with what became of an asynchronous commit; `list` is borrowed and
+ *  holds an error for each partition. */
 typedef void (*ferry_commit_callback)(struct ferry_consumer *consumer, int32_t code,
                                       const struct ferry_partition_list *list, void *opaque);
 
-/** Commits the list's offsets, of any partitions, assigned or not, or (NULL) all that is processed or stored, and waits for the
- * outcome. Errors of single partitions are put into the list, and the first one is returned. FERRY_E_STATE without group.id. */
+/** Commits the list's offsets, of any partitions, assigned or not, or (NULL) all that is processed or stored, and waits
+ *  for the outcome. Errors of single partitions are put into the list, and the first one is returned. FERRY_E_STATE
+ *  without group.id. */
 FERRY_API int32_t ferry_consumer_commit(struct ferry_consumer *consumer,
                                         struct ferry_partition_list *list, int32_t timeout_ms,
                                         struct ferry_error *err);
@@ -282,8 +263,8 @@ FERRY_API int32_t ferry_consumer_commit_async(struct ferry_consumer *consumer,
 FERRY_API int32_t ferry_consumer_committed(struct ferry_consumer *consumer,
                                            struct ferry_partition_list *list, int32_t timeout_ms,
                                            struct ferry_error *err);
-/** For each partition, offset holds a time (ms): replaced by the offset of the first record at or
- * after it, or the end of the log (FERRY_OFFSET_LATEST) if there is none. */
+/** For each partition, offset holds a time (ms): replaced by the offset of the first record at or after it, or the end
+ *  of the log (FERRY_OFFSET_LATEST) if there is none. */
 FERRY_API int32_t ferry_consumer_offsets_for_times(struct ferry_consumer *consumer,
                                                    struct ferry_partition_list *list,
                                                    int32_t timeout_ms, struct ferry_error *err);
@@ -296,8 +277,7 @@ FERRY_API int32_t ferry_consumer_watermarks_cached(struct ferry_consumer *consum
                                                    const char *topic, int32_t partition,
                                                    int64_t *low, int64_t *high);
 
-/* -- Rebalances
- * ------------------------------------------------------------------------------------------- */
+/* -- Rebalances ------------------------------------------------------------------------------------------ */
 
 enum ferry_rebalance_kind {
     FERRY_REBALANCE_ASSIGNED = 1, /**< these partitions are to be consumed from now on */
@@ -305,14 +285,12 @@ enum ferry_rebalance_kind {
     FERRY_REBALANCE_LOST = 3      /**< these are another member's already: commits would fail */
 };
 
-/** Called in ferry_consumer_poll (or fetch, close) with a question: what to do is asked in
- * `rebalance`. If it returns with the question neither answered nor kept, it is answered as asked.
- */
+/** Called in ferry_consumer_poll (or fetch, close) with a question: what to do is asked in `rebalance`. If it returns
+ *  with the question neither answered nor kept, it is answered as asked. */
 typedef void (*ferry_rebalance_callback)(struct ferry_consumer *consumer,
                                          struct ferry_rebalance *rebalance, void *opaque);
 
-/** Registers the callback; NULL takes it away: then questions are answered as asked, inside poll.
- */
+/** Registers the callback; NULL takes it away: then questions are answered as asked, inside poll. */
 FERRY_API void ferry_consumer_on_rebalance(struct ferry_consumer *consumer,
                                            ferry_rebalance_callback callback, void *opaque);
 /** enum ferry_rebalance_kind. */
@@ -321,44 +299,43 @@ FERRY_API int32_t ferry_rebalance_kind(const struct ferry_rebalance *rebalance);
 FERRY_API int32_t ferry_rebalance_incremental(const struct ferry_rebalance *rebalance);
 /** The partitions; they belong to the question. Offsets may be set before it is answered. */
 FERRY_API struct ferry_partition_list *ferry_rebalance_list(struct ferry_rebalance *rebalance);
-/** Keeps the question open beyond the callback, to be answered later, from any thread. The group
- * waits for it, at most max.poll.interval.ms. */
+/** Keeps the question open beyond the callback, to be answered later, from any thread. The group waits for it, at most
+ *  max.poll.interval.ms. */
 FERRY_API void ferry_rebalance_keep(struct ferry_rebalance *rebalance);
-/** Answers, with any list of partitions and offsets: NULL as asked; else the assignment becomes
- * (whole) or gains or loses (incremental) the list's partitions. The question is gone afterwards,
- * whatever is returned. */
+/** Answers, with any list of partitions and offsets: NULL as asked; else the assignment becomes (whole) or gains or
+ *  loses (incremental) the list's partitions. The question is gone afterwards, whatever is returned. */
 FERRY_API int32_t ferry_rebalance_answer(struct ferry_rebalance *rebalance,
                                          const struct ferry_partition_list *list,
                                          struct ferry_error *err);
 
-/* -- Queues (ferry/queue.h) -------------------------------------------------------------------------------- */
+/* -- Queues (ferry/queue.h) ------------------------------------------------------------------------------ */
 
-/** The queue that poll and fetch read: FERRY_DELIVERY_RECORDS, NOTE, REBALANCE, RESULT, ERROR. To wake an event loop by it, or
- *  to forward it. Take records from it either by poll, by fetch, or by ferry_queue_poll, not by several at a time. It
- *  lives as long as the consumer. */
+/** The queue that poll and fetch read: FERRY_DELIVERY_RECORDS, NOTE, REBALANCE, RESULT, ERROR. To wake an event loop by
+ *  it, or to forward it. Take records from it either by poll, by fetch, or by ferry_queue_poll, not by several at a
+ *  time. It lives as long as the consumer. */
 FERRY_API struct ferry_queue *ferry_consumer_queue(struct ferry_consumer *consumer);
-/** A queue for an assigned partition's records alone, forwarded to the consumer's until ferry_queue_forward(queue, NULL) or
- *  another target. What is queued is fetched again into it. NULL if the partition is not assigned. It lives as long as the
- *  consumer, and serves the partition again when it is assigned anew and asked for again. */
+/** A queue for an assigned partition's records alone, forwarded to the consumer's until ferry_queue_forward(queue,
+ *  NULL) or another target. What is queued is fetched again into it. NULL if the partition is not assigned. It lives as
+ *  long as the consumer, and serves the partition again when it is assigned anew and asked for again. */
 FERRY_API struct ferry_queue *ferry_consumer_partition_queue(struct ferry_consumer *consumer,
                                                              const char *topic, int32_t partition);
-/** The buffer of a FERRY_DELIVERY_RECORDS, to be released as one of ferry_consumer_fetch; the delivery is gone. NULL, and
- *  nothing to release, if it does not count any more (or if the delivery is of another kind: then it is not gone). */
+/** The buffer of a FERRY_DELIVERY_RECORDS, to be released as one of ferry_consumer_fetch; the delivery is gone. NULL,
+ *  and nothing to release, if it does not count any more (or if the delivery is of another kind: then it is not gone).
+ */
 FERRY_API struct ferry_fetched *ferry_delivery_fetched(struct ferry_delivery *delivery);
-/** The question of a FERRY_DELIVERY_REBALANCE, to be answered with ferry_rebalance_answer; the delivery is gone. NULL for
- *  another kind. */
+/** The question of a FERRY_DELIVERY_REBALANCE, to be answered with ferry_rebalance_answer; the delivery is gone. NULL
+ *  for another kind. */
 FERRY_API struct ferry_rebalance *ferry_delivery_rebalance(struct ferry_consumer *consumer,
                                                            struct ferry_delivery *delivery);
-/** Fills *out with what a FERRY_DELIVERY_NOTE tells (error != 0), as long as the delivery lives; FERRY_E_INVALID for another
- *  kind. */
+/** Fills *out with what a FERRY_DELIVERY_NOTE tells (error != 0), as long as the delivery lives; FERRY_E_INVALID for
+ *  another kind. */
 FERRY_API int32_t ferry_delivery_note(const struct ferry_delivery *delivery,
                                       struct ferry_message *out);
 /** Calls the callback that a FERRY_DELIVERY_RESULT is for; the delivery is gone. FERRY_E_INVALID for another kind. */
 FERRY_API int32_t ferry_consumer_dispatch(struct ferry_consumer *consumer,
                                           struct ferry_delivery *delivery);
 
-/** Who this member is to the group: member id (copied, cut to size) and generation (-1 while it has
- * none). */
+/** Who this member is to the group: member id (copied, cut to size) and generation (-1 while it has none). */
 FERRY_API int32_t ferry_consumer_member(struct ferry_consumer *consumer, char *id, int32_t size,
                                         int32_t *generation);
 
