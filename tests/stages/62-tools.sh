@@ -1,5 +1,5 @@
 # The console tools on refbroker: both spellings of flags, exit codes, formats, JSON, signals, closed pipes, failures.
-# That their flags and tables are those of Kafka's own tools is 63-tools-kafka's matter.
+# That their flags and tables are those of Kafka's own tools is 64-tools-as-kafkas's matter.
 # budget: 20
 # quick: yes
 set -u
