@@ -9,7 +9,8 @@ tool_libs = libcli.la libferry.la
 bin_PROGRAMS += ferry-topics ferry-groups
 ferry_topics_SOURCES = %D%/ferry-topics.c
 ferry_topics_LDADD = $(tool_libs)
-ferry_groups_SOURCES = %D%/ferry-groups.c %D%/reset.c %D%/reset.h
+ferry_groups_SOURCES = %D%/ferry-groups.c %D%/groups.h %D%/groups_change.c %D%/groups_describe.c \
+    %D%/groups_list.c %D%/reset.c %D%/reset.h
 ferry_groups_LDADD = $(tool_libs)
 bin_PROGRAMS += ferry-console-producer ferry-console-consumer ferry-perf
 ferry_console_producer_SOURCES = %D%/ferry-console-producer.c

@@ -560,3 +560,19 @@ void puppet_end(struct puppet *p)
     for (int i = 0; i < PUPPET_CONNS; i++)
         free(p->conns[i].sent);
 }
+
+void puppet_add_topic(struct puppet *p, const char *name, int32_t partitions, int32_t leader)
+{
+    struct puppet_topic *t = &p->topics[p->topic_count++];
+    *t = (struct puppet_topic){
+        .name = name, .partitions = partitions, .id = {{(uint8_t)p->topic_count}}};
+    for (int32_t i = 0; i < partitions; i++) {
+        t->leader[i] = leader;
+        t->epoch[i] = 1;
+    }
+}
+
+struct ferry_topic_meta *puppet_topic_meta(struct puppet *p, const char *name)
+{
+    return ferry_cluster_topic(p->client, ferry_str_of(name));
+}

@@ -115,5 +115,9 @@ void puppet_drain(struct puppet *);
 int puppet_open_conns(struct puppet *, int32_t node);
 struct puppet_conn *puppet_conn_to(struct puppet *, int32_t node);
 struct ferry_addr puppet_addr(int32_t node);
+/* One more topic, every partition led by `leader` in epoch 1. name is borrowed. */
+void puppet_add_topic(struct puppet *, const char *name, int32_t partitions, int32_t leader);
+/* What the client knows of a topic; NULL: nothing. */
+struct ferry_topic_meta *puppet_topic_meta(struct puppet *, const char *name);
 
 #endif

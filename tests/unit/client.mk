@@ -1,12 +1,17 @@
 # A client engine whose world is the test.
 noinst_LTLIBRARIES += libpuppet.la
-libpuppet_la_SOURCES = tests/lib/puppet.c tests/lib/puppet.h
+libpuppet_la_SOURCES = tests/lib/probe.c tests/lib/probe.h tests/lib/puppet.c tests/lib/puppet.h
 
-check_PROGRAMS += tests/unit/test_client_settings tests/unit/test_client_core
+check_PROGRAMS += tests/unit/test_client_settings
 tests_unit_test_client_settings_SOURCES = tests/unit/test_client_settings.c
 tests_unit_test_client_settings_LDADD = libtap.la libclientcore.la libcommon.la
-tests_unit_test_client_core_SOURCES = tests/unit/test_client_core.c
-tests_unit_test_client_core_LDADD = libpuppet.la libtap.la libclientcore.la libcommon.la
+check_PROGRAMS += tests/unit/test_client_connections tests/unit/test_client_cluster tests/unit/test_client_requests
+tests_unit_test_client_connections_SOURCES = tests/unit/test_client_connections.c
+tests_unit_test_client_connections_LDADD = libpuppet.la libtap.la libclientcore.la libcommon.la
+tests_unit_test_client_cluster_SOURCES = tests/unit/test_client_cluster.c
+tests_unit_test_client_cluster_LDADD = libpuppet.la libtap.la libclientcore.la libcommon.la
+tests_unit_test_client_requests_SOURCES = tests/unit/test_client_requests.c
+tests_unit_test_client_requests_LDADD = libpuppet.la libtap.la libclientcore.la libcommon.la
 check_PROGRAMS += tests/unit/test_client_admin
 tests_unit_test_client_admin_SOURCES = tests/unit/test_client_admin.c
 tests_unit_test_client_admin_LDADD = libpuppet.la libtap.la libclientcore.la libcommon.la

@@ -38,17 +38,6 @@ static const char *item_text(const struct ferry_admin *call, int32_t i, int32_t 
     return text ? text : "(none)";
 }
 
-static void add_topic(struct puppet *p, const char *name, int32_t partitions, int32_t leader)
-{
-    struct puppet_topic *t = &p->topics[p->topic_count++];
-    *t = (struct puppet_topic){
-        .name = name, .partitions = partitions, .id = {{(uint8_t)p->topic_count}}};
-    for (int32_t i = 0; i < partitions; i++) {
-        t->leader[i] = leader;
-        t->epoch[i] = 1;
-    }
-}
-
 /* What the scripted brokers do; the puppet's cookie. */
 struct script {
     struct ferry_arena arena;
@@ -422,8 +411,8 @@ static void describes_topics_and_cluster(void)
     struct script s;
     begin(&p, &s, NULL);
     p.node_count = 2;
-    add_topic(&p, "t", 3, 1);
-    add_topic(&p, "a", 1, 0);
+    puppet_add_topic(&p, "t", 3, 1);
+    puppet_add_topic(&p, "a", 1, 0);
     struct ferry_admin *call = ferry_admin_new(FERRY_ADMIN_DESCRIBE_TOPICS);
     ferry_admin_add_name(call, "t");
     ferry_admin_add_name(call, "missing");
@@ -462,7 +451,7 @@ static void asks_leaders_for_offsets(void)
     struct script s;
     begin(&p, &s, NULL);
     p.node_count = 3;
-    add_topic(&p, "t", 2, 1);
+    puppet_add_topic(&p, "t", 2, 1);
     p.topics[0].leader[1] = 2;
     s.refuse = 1;
     struct ferry_admin *call = ferry_admin_new(FERRY_ADMIN_LIST_OFFSETS);
@@ -493,7 +482,7 @@ static void tells_a_groups_lag(void)
     p.node_count = 2;
     p.coordinator = 0;
     s.coordinator_moves = 2;
-    add_topic(&p, "t", 2, 1);
+    puppet_add_topic(&p, "t", 2, 1);
     struct ferry_admin *call = ferry_admin_new(FERRY_ADMIN_GROUP_LAG);
     ferry_admin_set_group(call, "g");
     puppet_do(&p, start, call);
@@ -632,7 +621,7 @@ static void survives_lost_memory(void)
         p.handler = act;
         p.cookie = &s;
         p.node_count = 2;
-        add_topic(&p, "t", 2, 1);
+        puppet_add_topic(&p, "t", 2, 1);
         call = ferry_admin_new(FERRY_ADMIN_GROUP_LAG);
         ferry_admin_set_group(call, "g");
         ferry_mem_fail_after(n);
