@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "record/batch.h"
 #include "record/build.h"
 #include "wire/frame.h"
 
@@ -470,20 +471,52 @@ bool bb_call(struct bb *b, size_t conn, int key, int version, const void *body, 
 
 /* ---- shorthands ---- */
 
-int bb_create(struct bb *b, size_t conn, const char *topic, int32_t partitions)
+void bb_begin(struct bb *b)
+{
+    bb_init(b, 7);
+    bb_start(b);
+}
+
+int bb_create_with(struct bb *b, size_t conn, const char *topic, int32_t partitions, int factor,
+                   const char *key, const char *value)
 {
     struct ferry_create_topics_request in;
     struct ferry_create_topics_request_topic t;
+    struct ferry_create_topics_request_config config = {ferry_str_of(key), ferry_str_of(value),
+                                                        NULL};
     struct ferry_create_topics_response out;
     ferry_create_topics_request_init(&in);
     ferry_create_topics_request_topic_init(&t);
     t.name = ferry_str_of(topic);
     t.num_partitions = partitions;
-    t.replication_factor = -1;
+    t.replication_factor = (int16_t)factor;
+    t.configs = &config;
+    t.configs_count = key != NULL;
     in.topics = &t;
     in.topics_count = 1;
     return bb_call(b, conn, 19, 7, &in, &out) && out.topics_count == 1 ? out.topics[0].error_code
                                                                        : -1000;
+}
+
+int bb_create(struct bb *b, size_t conn, const char *topic, int32_t partitions)
+{
+    return bb_create_with(b, conn, topic, partitions, -1, NULL, NULL);
+}
+
+struct ferry_uuid bb_topic_id(struct bb *b, size_t conn, const char *topic)
+{
+    struct ferry_metadata_request in;
+    struct ferry_metadata_request_topic t;
+    struct ferry_metadata_response out;
+    ferry_metadata_request_init(&in);
+    ferry_metadata_request_topic_init(&t);
+    t.name = ferry_str_of(topic);
+    in.topics = &t;
+    in.topics_count = 1;
+    in.allow_auto_topic_creation = false;
+    return bb_call(b, conn, 3, 12, &in, &out) && !out.topics[0].error_code
+               ? out.topics[0].topic_id
+               : (struct ferry_uuid){{0}};
 }
 
 struct ferry_slab *bb_batch(int count, int first, int64_t producer, int sequence)
@@ -567,4 +600,30 @@ int32_t bb_fetch_begin(struct bb *b, size_t conn, const char *topic, int64_t off
     in.max_wait_ms = wait_ms;
     in.max_bytes = 1 << 24;
     return bb_send(b, conn, 1, 12, &in);
+}
+
+int bb_fetch(struct bb *b, size_t conn, const char *topic, int64_t offset, int *error)
+{
+    struct ferry_fetch_response out;
+    bb_fetch_begin(b, conn, topic, offset, 1, 0);
+    bb_run(b);
+    if (!bb_take(b, conn, 1, 12, NULL, &out) || out.responses_count != 1)
+        return -1000;
+    if (error)
+        *error = out.responses[0].partitions[0].error_code;
+    return bb_count_records(out.responses[0].partitions[0].records);
+}
+
+int bb_count_records(struct ferry_bytes set)
+{
+    struct ferry_batch_set s;
+    struct ferry_batch batch;
+    int n = 0;
+    ferry_batch_set_init(&s, set);
+    while (ferry_batch_set_next(&s, &batch, NULL) > 0) {
+        n += batch.count;
+        if (ferry_batch_check_crc(&batch, NULL))
+            return -1;
+    }
+    return n;
 }

@@ -86,8 +86,15 @@ bool bb_call(struct bb *, size_t conn, int key, int version, const void *body, v
 void bb_reset(struct bb *);
 
 /* ---- shorthands ---- */
+/* A broker with no setting of its own, that serves. */
+void bb_begin(struct bb *);
 /* The error code of CreateTopics. */
 int bb_create(struct bb *, size_t conn, const char *topic, int32_t partitions);
+/* The same, with one setting unless key is NULL. */
+int bb_create_with(struct bb *, size_t conn, const char *topic, int32_t partitions, int factor,
+                   const char *key, const char *value);
+/* Zero if there is no such topic. */
+struct ferry_uuid bb_topic_id(struct bb *, size_t conn, const char *topic);
 /* One batch of `count` records with values numbered from `first`; a slab with one reference. */
 struct ferry_slab *bb_batch(int count, int first, int64_t producer, int sequence);
 int32_t bb_produce_begin(struct bb *, size_t conn, const char *topic, int32_t partition, int count,
@@ -98,5 +105,9 @@ int bb_produce(struct bb *, size_t conn, const char *topic, int32_t partition, i
 /* A fetch of one partition, version 12, no session. */
 int32_t bb_fetch_begin(struct bb *, size_t conn, const char *topic, int64_t offset,
                        int32_t min_bytes, int32_t wait_ms);
+/* The same of partition 0, answered at once: the number of records in its batches; the error code in *error (or NULL). */
+int bb_fetch(struct bb *, size_t conn, const char *topic, int64_t offset, int *error);
+/* Records in what was fetched; -1 if a CRC does not match. */
+int bb_count_records(struct ferry_bytes set);
 
 #endif

@@ -458,3 +458,52 @@ uint64_t bench_value(const struct ferry_batch_record *r)
 {
     return r->value.len >= 8 ? ferry_get64(r->value.data) : UINT64_MAX;
 }
+
+/* ---- shorthands ---- */
+
+struct log_config bench_small_config(void)
+{
+    struct log_config c;
+    log_config_defaults(&c);
+    c.segment_bytes = 16 << 10;
+    c.index_interval_bytes = 512;
+    return c;
+}
+
+void bench_fill(struct bench *b, struct log *l, int n, size_t padding)
+{
+    for (int i = 0; i < n; i++) {
+        struct bench_append x;
+        struct batch_spec s = {.count = 5,
+                               .timestamp = b->wall + l->end,
+                               .step = 1,
+                               .value = (uint64_t)l->end,
+                               .padding = padding};
+        FERRY_CHECK(bench_append(b, l, &x, &s, 3) == 0);
+    }
+}
+
+void bench_expect_rising(const struct ferry_batch_record *r, void *cookie)
+{
+    uint64_t *next = cookie;
+    FERRY_CHECK(bench_value(r) == *next);
+    (*next)++;
+}
+
+bool bench_reads_back(struct bench *b, struct log *l, uint64_t max_bytes)
+{
+    uint64_t next = (uint64_t)l->start;
+    return bench_read(b, l, l->start, l->end, max_bytes, bench_expect_rising, &next) ==
+           l->end - l->start;
+}
+
+int bench_idempotent(struct bench *b, struct log *l, struct bench_append *x, int32_t sequence,
+                     int16_t epoch)
+{
+    struct batch_spec s = {.count = 3,
+                           .timestamp = b->wall,
+                           .producer_id = 77,
+                           .producer_epoch = epoch,
+                           .sequence = sequence};
+    return bench_append(b, l, x, &s, 0);
+}

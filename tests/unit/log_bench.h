@@ -95,4 +95,17 @@ int bench_lookup(struct bench *, struct log *, int64_t target, int64_t *offset, 
 /* Decodes the value that bench_batch put into a record. */
 uint64_t bench_value(const struct ferry_batch_record *);
 
+/* ---- shorthands ---- */
+/* The defaults, but small segments and a dense index. */
+struct log_config bench_small_config(void);
+/* n batches of 5 records with values and times that count up, under leader epoch 3. */
+void bench_fill(struct bench *, struct log *, int n, size_t padding);
+/* For bench_read: the values count up from *cookie, a uint64_t. */
+void bench_expect_rising(const struct ferry_batch_record *, void *cookie);
+/* Is every record of the log there, each with its offset as its value? */
+bool bench_reads_back(struct bench *, struct log *, uint64_t max_bytes);
+/* Three records of producer 77. Returns the error. */
+int bench_idempotent(struct bench *, struct log *, struct bench_append *, int32_t sequence,
+                     int16_t epoch);
+
 #endif

@@ -451,19 +451,6 @@ static void the_first_batch_is_whole_whatever_the_limits(void)
 
 /* ---- sessions by topic id ---- */
 
-static struct ferry_uuid id_of(const char *topic)
-{
-    struct ferry_metadata_request in;
-    struct ferry_metadata_request_topic t;
-    struct ferry_metadata_response out;
-    ferry_metadata_request_init(&in);
-    ferry_metadata_request_topic_init(&t);
-    t.name = ferry_str_of(topic);
-    in.topics = &t;
-    in.topics_count = 1;
-    return bb_call(&b, c, 3, 13, &in, &out) ? out.topics[0].topic_id : (struct ferry_uuid){{0}};
-}
-
 static bool session_fetch(int version, int32_t session, int32_t epoch,
                           const struct ferry_uuid *topics, int count,
                           struct ferry_fetch_response *out)
@@ -496,7 +483,7 @@ static void a_session_keeps_to_its_topics(void)
     begin(NULL, NULL);
     CHECK_INT(create("t", 1, NULL), 0);
     CHECK_INT(create("u", 1, NULL), 0);
-    struct ferry_uuid ids[2] = {id_of("t"), id_of("u")};
+    struct ferry_uuid ids[2] = {bb_topic_id(&b, c, "t"), bb_topic_id(&b, c, "u")};
     CHECK(session_fetch(12, 0, 0, ids, 2, &out));
     int32_t by_name = out.session_id;
     CHECK(by_name && session_fetch(13, by_name, 1, ids, 0, &out));

@@ -139,22 +139,9 @@ static void topics_are_made(void)
     }
 }
 
-static struct ferry_uuid id_of(const char *topic)
-{
-    struct ferry_metadata_request in;
-    struct ferry_metadata_request_topic t;
-    struct ferry_metadata_response out;
-    ferry_metadata_request_init(&in);
-    ferry_metadata_request_topic_init(&t);
-    t.name = ferry_str_of(topic);
-    in.topics = &t;
-    in.topics_count = 1;
-    return bb_call(&b, c, 3, 13, &in, &out) ? out.topics[0].topic_id : (struct ferry_uuid){{0}};
-}
-
 static void topics_are_described(void)
 {
-    struct ferry_uuid id = id_of("made-2");
+    struct ferry_uuid id = bb_topic_id(&b, c, "made-2");
     for (int v = from(3); v <= upto(3); v++) {
         struct ferry_metadata_request in;
         struct ferry_metadata_request_topic t;
@@ -210,7 +197,7 @@ static void topics_are_described(void)
 
 static void records_are_taken(void)
 {
-    struct ferry_uuid id = id_of("t");
+    struct ferry_uuid id = bb_topic_id(&b, c, "t");
     for (int v = from(0); v <= upto(0); v++) {
         struct ferry_produce_request in;
         struct ferry_produce_request_topic_data t;
@@ -249,20 +236,9 @@ static int64_t records_end(void)
     return 2 * (upto(0) - from(0) + 1);
 }
 
-static int64_t count_records(struct ferry_bytes set)
-{
-    struct ferry_batch_set s;
-    struct ferry_batch batch;
-    int64_t n = 0;
-    ferry_batch_set_init(&s, set);
-    while (ferry_batch_set_next(&s, &batch, NULL) > 0)
-        n += batch.count;
-    return n;
-}
-
 static void records_are_given(void)
 {
-    struct ferry_uuid id = id_of("t");
+    struct ferry_uuid id = bb_topic_id(&b, c, "t");
     for (int v = from(1); v <= upto(1); v++) {
         struct ferry_fetch_request in;
         struct ferry_fetch_request_topic t = {0};
@@ -289,7 +265,7 @@ static void records_are_given(void)
         CHECK_INT(got->error_code, 0);
         CHECK_INT(got->high_watermark, records_end());
         CHECK_INT(got->last_stable_offset, records_end());
-        CHECK_INT(count_records(got->records), records_end());
+        CHECK_INT(bb_count_records(got->records), records_end());
     }
 }
 
@@ -508,7 +484,7 @@ static void members_come_and_go(void)
 
 static void commit(int v)
 {
-    struct ferry_uuid id = id_of("t");
+    struct ferry_uuid id = bb_topic_id(&b, c, "t");
     struct ferry_offset_commit_request in;
     struct ferry_offset_commit_request_topic t = {0};
     struct ferry_offset_commit_request_partition p;
@@ -533,7 +509,7 @@ static void commit(int v)
 
 static int64_t committed(int v)
 {
-    struct ferry_uuid id = id_of("t");
+    struct ferry_uuid id = bb_topic_id(&b, c, "t");
     struct ferry_offset_fetch_request in;
     struct ferry_offset_fetch_request_topic t = {0};
     struct ferry_offset_fetch_request_group g;
@@ -760,7 +736,7 @@ static void topics_are_deleted(void)
         ferry_delete_topics_request_init(&in);
         ferry_delete_topics_request_topic_init(&t);
         t.name = (struct ferry_str){0};
-        t.topic_id = id_of(text);
+        t.topic_id = bb_topic_id(&b, c, text);
         CHECK(!ferry_uuid_is_zero(&t.topic_id));
         in.topics = &t;
         in.topics_count = v >= 6;

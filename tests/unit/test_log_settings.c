@@ -18,20 +18,6 @@
 
 static struct bench bench;
 
-static void expect_rising(const struct ferry_batch_record *r, void *cookie)
-{
-    uint64_t *next = cookie;
-    FERRY_CHECK(bench_value(r) == *next);
-    (*next)++;
-}
-
-static bool reads_back(struct log *l)
-{
-    uint64_t next = (uint64_t)l->start;
-    return bench_read(&bench, l, l->start, l->end, 100000, expect_rising, &next) ==
-           l->end - l->start;
-}
-
 static int append(struct log *l, struct bench_append *x, int codec, size_t padding)
 {
     struct batch_spec s = {.count = 5,
@@ -83,14 +69,14 @@ static void batches_are_kept_under_the_topics_codec(void)
             CHECK_INT(x.a.base_offset, at);
             CHECK_INT(codec_at(l, at, 5), codec == LOG_CODEC_PRODUCER ? came : codec);
         }
-        CHECK(reads_back(l));
+        CHECK(bench_reads_back(&bench, l, 100000));
         int64_t end = l->end;
         bench_kill(&bench, false); /* the scan takes what was written for whole */
         bench_start(&bench);
         l = bench_open(&bench, "t", &c, &error);
         CHECK_INT(error, 0);
         CHECK_INT(l->end, end);
-        CHECK(reads_back(l));
+        CHECK(bench_reads_back(&bench, l, 100000));
         CHECK_INT(bench_stop(&bench), 0);
         bench_free(&bench);
     }
@@ -117,7 +103,7 @@ static void what_is_compressed_anew_is_still_deduplicated(void)
     }
     CHECK_INT(codec_at(l, 0, 5), 0);
     CHECK_INT(l->end, 5);
-    CHECK(reads_back(l));
+    CHECK(bench_reads_back(&bench, l, 100000));
     bench_free(&bench);
 }
 
@@ -269,7 +255,7 @@ static void records_without_time_grow_old_by_their_appending(void)
     CHECK_INT(l->start, 10);
     CHECK_INT(l->end, 10);
     CHECK_INT(append_untimed(l), 0);
-    CHECK(reads_back(l));
+    CHECK(bench_reads_back(&bench, l, 100000));
     bench_free(&bench);
 }
 
@@ -300,7 +286,7 @@ static void segments_without_time_roll_by_their_making(void)
     bench_advance(&bench, 2000);
     CHECK_INT(append_untimed(l), 0);
     CHECK_INT(segments(), 2);
-    CHECK(reads_back(l));
+    CHECK(bench_reads_back(&bench, l, 100000));
     bench_free(&bench);
 }
 
@@ -357,7 +343,7 @@ static void files_stay_for_a_while(void)
     bench_run(&bench);
     CHECK_INT(names_with(".deleted"), 0);
     CHECK_INT(l->start, 95);
-    CHECK(reads_back(l));
+    CHECK(bench_reads_back(&bench, l, 100000));
     c.file_delete_delay_ms = 0; /* at once */
     log_configure(l, &c);
     for (int i = 0; i < 10; i++)
