@@ -59,7 +59,7 @@ static size_t utf8_len(const uint8_t *p, size_t n)
 
 void ferry_text_add_json(struct ferry_text *t, struct ferry_str s)
 {
-    const uint8_t *p = (const uint8_t *)s.data, *end = p + s.len;
+    const uint8_t *p = (const uint8_t *)s.data, *end = s.len > 0 ? p + s.len : p;
     ferry_text_add_bytes(t, "\"", 1);
     while (p < end) {
         size_t n = utf8_len(p, (size_t)(end - p));

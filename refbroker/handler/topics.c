@@ -218,9 +218,12 @@ static const bool *named_twice(struct broker_request *r, int32_t count)
     const struct ferry_delete_topics_request *in = r->input;
     struct ferry_str *keys = broker_request_alloc(r, (size_t)count + 1, sizeof *keys);
     for (int32_t i = 0; keys && i < count; i++) {
+        if (r->version < 6) {
+            keys[i] = in->topic_names[i];
+            continue;
+        }
         const struct ferry_delete_topics_request_topic *t = &in->topics[i];
-        keys[i] = r->version < 6 ? in->topic_names[i]
-                  : t->name.data
+        keys[i] = t->name.data
                       ? t->name
                       : (struct ferry_str){(const char *)t->topic_id.b, sizeof t->topic_id.b};
     }
