@@ -1,5 +1,5 @@
 # The unit tests: every module alone, on the ordinary build.
-# budget: 60
+# budget: 80
 # quick: yes
 cd "$FERRY_BUILD" || exit 1
 make -s -j"$(nproc)" check VERBOSE=1 >unit.log 2>&1

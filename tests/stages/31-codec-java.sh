@@ -1,6 +1,6 @@
 # The codec against Apache Kafka's own message classes of 4.4.0 and 3.9.2: what they write comes back from us byte for
 # byte, what we write comes back from them, 200 times for every message and version of our schema.
-# budget: 150
+# budget: 100
 # quick: no
 skip() { echo "ok - the codec against Kafka's message classes # SKIP $1"; exit 0; }
 command -v javac >/dev/null || skip "no javac (Debian: openjdk-17-jdk-headless)"

@@ -1,6 +1,6 @@
 # Record batches against Kafka's own classes: Java reads what ours writes with every codec, ours reads what Java writes in
 # every format version, newly drawn at every run (the seed is printed); and the batch fuzz target at full count.
-# budget: 60
+# budget: 90
 # quick: no
 set -u
 cd "$FERRY_BUILD" || exit 1

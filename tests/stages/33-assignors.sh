@@ -1,5 +1,5 @@
 #!/bin/sh
-# budget: 60
+# budget: 20
 # quick: no
 # The assignors against 1,000 random group layouts and 400 sequences of rebalances computed by Kafka's own classes, newly
 # drawn at every run (the seed is printed).

@@ -1,5 +1,5 @@
 # What the log writes, judged by Apache Kafka's own tools, and what Apache Kafka writes, read by the log.
-# budget: 120
+# budget: 110
 # quick: no
 kafka=$FERRY_TOP/tests/kafka/kafka
 files=$FERRY_BUILD/tests/unit/log_files

@@ -1,5 +1,5 @@
 # Our partitioners against Java's own classes and the real librdkafka, on 12,000 keys and 3,000 queue lengths.
-# budget: 30
+# budget: 15
 # quick: yes
 set -u
 cd "$FERRY_TOP" || exit 1

@@ -1,6 +1,6 @@
 # Seeded runs of clients against a broker in virtual time, with faults; and the same seeds in two processes, which must
 # give the same trace.
-# budget: 120
+# budget: 90
 # quick: yes
 run=$FERRY_BUILD/tests/sim/run
 out=$(mktemp -d)

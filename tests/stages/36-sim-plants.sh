@@ -1,6 +1,6 @@
 # Do the simulator's checkers bite? Every bug that can be planted is found by the checker that is meant for it; with none
 # planted the program that holds them plays the same run as the simulator itself; docs/simulation.md lists them all.
-# budget: 60
+# budget: 30
 # quick: yes
 cd "$FERRY_BUILD" || exit 1
 out=$(mktemp -d)

@@ -1,6 +1,6 @@
 # The threaded tests under the thread sanitizer: every program of tests/unit whose name begins with test_api or
 # test_drive, built whole with -fsanitize=thread.
-# budget: 150
+# budget: 100
 # quick: no
 set -u
 build=$FERRY_TOP/build-tsan

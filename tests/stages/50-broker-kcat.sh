@@ -1,5 +1,5 @@
 # refbroker with kcat, an unmodified librdkafka program: every codec, keys and headers, groups, restarts, bad input.
-# budget: 60
+# budget: 30
 # quick: yes
 command -v kcat >/dev/null || { echo "ok - kcat on refbroker # SKIP kcat is not installed"; exit 0; }
 broker=$FERRY_BUILD/refbroker/refbroker

@@ -1,6 +1,6 @@
 # refbroker with Kafka's own programs, 4.3.1 and 3.9.2: topics, configs, console tools, groups, offsets, perf, verifiable
 # clients; and DumpLogSegments reads what is on disk.
-# budget: 240
+# budget: 100
 # quick: no
 kafka=$FERRY_TOP/tests/kafka/kafka
 broker=$FERRY_BUILD/refbroker/refbroker

@@ -1,6 +1,6 @@
 # The console tools beside Kafka's own (4.3.1; the flags of 3.9.2 too) on one refbroker: every flag of Kafka's is known here,
 # and the tables that scripts take apart are the same, byte for byte.
-# budget: 45
+# budget: 50
 # quick: no
 set -u
 . "$FERRY_TOP/tests/lib/broker.sh"

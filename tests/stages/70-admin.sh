@@ -1,6 +1,6 @@
 # Every kind of admin call, and the consumer, through the public API: on refbroker, and on Apache Kafka 4.3.1 and 3.9.2, at
 # the same time.
-# budget: 60
+# budget: 50
 # quick: no
 set -u
 . "$FERRY_TOP/tests/lib/broker.sh"

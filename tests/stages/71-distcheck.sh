@@ -1,7 +1,7 @@
 # `make distcheck`: a tarball that builds, tests, installs and uninstalls from a read-only tree, with every optional library
 # of the client switched off (all other stages have them all); and the same tarball builds where there is no Python, since it
 # carries what the generator wrote.
-# budget: 120
+# budget: 140
 # quick: no
 set -u
 dir=$(mktemp -d)

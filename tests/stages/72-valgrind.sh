@@ -1,6 +1,6 @@
 # An end-to-end path under valgrind: refbroker, the topic tool, and producer and consumer with every codec; no error, no
 # definite leak, in any of the processes.
-# budget: 90
+# budget: 50
 # quick: no
 set -u
 skip() { echo "ok - end to end under valgrind # SKIP $1"; exit 0; }

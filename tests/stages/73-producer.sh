@@ -1,6 +1,6 @@
 # The producer against brokers: every codec and acks, and restarts in the middle of a run, after which nothing is lost, doubled or
 # out of order. On refbroker (killed with SIGKILL, flushing every record) and on Apache Kafka 4.3.1 and 3.9.2.
-# budget: 90
+# budget: 110
 # quick: no
 set -u
 . "$FERRY_TOP/tests/lib/broker.sh"
