@@ -36,6 +36,21 @@ static inline uint8_t *ferry_plain_bytes(uint8_t *p, const void *data, uint32_t 
     return ferry_plain_copy(ferry_varint_put(p, (uint64_t)len << 1), data, len);
 }
 
+/* The memory of a batch is seldom in the cache: it was the kernel that read it last, megabytes ago. A store that misses is
+ * not waited for by itself, but the next atomic operation, in the send of the next record, waits for all of them. So the
+ * lines a few records further on are fetched while this one is written. (A prefetch never faults, also behind the end.) */
+enum { FERRY_PLAIN_AHEAD = 2048 };
+static inline void ferry_plain_prefetch(const uint8_t *from, const uint8_t *end)
+{
+    for (; from < end; from += 64) {
+#if defined(__x86_64__)
+        __asm__("prefetchw %0" : : "m"(from[FERRY_PLAIN_AHEAD]));
+#else
+        __builtin_prefetch(from + FERRY_PLAIN_AHEAD, 1);
+#endif
+    }
+}
+
 /* Bytes for the length in front of a record with so much in key and value, if the other varints take one byte each. */
 static inline unsigned ferry_plain_width(uint32_t bytes)
 {
@@ -80,6 +95,7 @@ ferry_plain_append(struct ferry_accum *a, const void *key, uint32_t key_len, con
             a->base_timestamp = timestamp;
     }
     a->count = index + 1;
+    ferry_plain_prefetch(p, p + key_len + value_len);
     p += ferry_plain_width(key_len + value_len);
     *p++ = 0;
     p = ferry_varint_put(p, ferry_varint_zigzag64(timestamp - a->base_timestamp));

@@ -4,7 +4,7 @@
  * alone.
  *
  *   fbench -M produce -b HOST:PORT -n 2000000 -s 100 [-k 8] [-X key=value]... [-d cookies|records|batch|none]
- *   fbench -M latency -b HOST:PORT -n 5000 -R 1000          (from send to report)
+ *   fbench -M latency -b HOST:PORT -n 5000 -R 1000          (from send to report; -w alone: without a second thread)
  *   fbench -M consume -b HOST:PORT -n 5000000 -P 4          (record by record, at most a thousand a call)
  *   fbench -M queue   -n 1000000 -s 10                      (memory per queued record; no broker needed)
  *   fbench -M startup -b HOST:PORT -w producer|group -r 7   (from creation to the first report, or record in a group)
@@ -281,7 +281,9 @@ static void mode_latency(void)
     if (!v || !samples)
         die("latency", "no memory");
     struct ferry_producer *p = make_producer(&t);
-    pthread_create(&thread, NULL, poll_thread, p);
+    bool alone = !strcmp(o_what, "alone"); /* the thread that sends also takes the reports */
+    if (!alone)
+        pthread_create(&thread, NULL, poll_thread, p);
     long want = 0;
     for (int r = 0; r < 20; r++) { /* connections and metadata first */
         for (int i = 0; i < o_parts; i++)
@@ -289,7 +291,7 @@ static void mode_latency(void)
         usleep(50000);
     }
     for (int i = 0; i < 200 && __atomic_load_n(&reported, __ATOMIC_RELAXED) < want; i++)
-        usleep(20000);
+        alone ? take_all(p, 20) : (void)usleep(20000);
     latencies = samples;
     struct meter a = meter();
     int64_t t0 = now_ns(), step = 1000000000 / o_rate;
@@ -301,13 +303,16 @@ static void mode_latency(void)
         memcpy(v, &n, 8);
         if (ferry_send(t, (int32_t)(i % o_parts), NULL, 0, v, o_size, (uint64_t)n, 0))
             die("send", "failed");
+        while (alone && latency_count <= i)
+            take_all(p, 100);
     }
     double rate = (double)o_n / ((double)(now_ns() - t0) / 1e9);
     for (int i = 0; i < 500 && __atomic_load_n(&latency_count, __ATOMIC_RELAXED) < o_n; i++)
         usleep(10000);
     struct meter b = meter();
     quit = 1;
-    pthread_join(thread, NULL);
+    if (!alone)
+        pthread_join(thread, NULL);
     long n = latency_count;
     if (!n)
         die("latency", "no samples");

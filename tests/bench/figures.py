@@ -289,11 +289,12 @@ def group_join(t):
     show("group_join", *in_turn(t, ["-p", "1"], "first_msg_ms", ["-M", "startup", "-w", "group", "-P", "1", "-r", 5]))
 
 
-@group(report_p50=("us", False, ("ratio", ">=", 1.4)))
+@group(report_p50=("us", False, ("ratio", ">=", 1.4)), report_p50_threads=("us", False, None))
 def report_p50(t):
-    """From produce to report at 1,000 records/s, linger 0."""
-    show("report_p50", *in_turn(t, [], "p50_us", ["-M", "latency", "-n", scaled(3000), "-R", 1000, "-s", 100,
-                                                  "-X", "linger.ms=0", "-X", "acks=all"]))
+    """From produce to report at 1,000 records/s, linger 0: the thread that sends waits for its report; another thread takes it."""
+    for name, how in (("report_p50", ["-w", "alone"]), ("report_p50_threads", [])):
+        show(name, *in_turn(t, [], "p50_us", ["-M", "latency", "-n", scaled(3000), "-R", 1000, "-s", 100, *how,
+                                              "-X", "linger.ms=0", "-X", "acks=all"]))
 
 
 @group(first_report=("ms", False, ("ferry", "<=", 5)))
