@@ -332,27 +332,27 @@ static void moved_away(struct log_op *op, int status, uint64_t count)
         log_recover_end(o, LOG_STORAGE_ERROR);
         return;
     }
-    log_dir_remove(o->log->dir, o->path);
     o->log->private->marks->recovery_point = -1;
     o->log->private->marks->high_watermark = -1;
     o->log->private->marks->start = -1;
     log_recover_again(o);
 }
 
-/* Does it name a topic id, whole? What a failed write left of ours does not, and is no reason to throw records away. */
-static bool names_topic(struct ferry_bytes data)
+/* The topic id that it names, if that is whole: 22 characters. What a failed write left of ours is not, and is no reason to
+ * put records aside. */
+static const uint8_t *named_topic(struct ferry_bytes data)
 {
     static const char key[] = "topic_id: ";
     const uint8_t *at = memmem(data.data, data.len, key, sizeof key - 1);
     if (!at)
-        return false;
+        return NULL;
     at += sizeof key - 1;
     const uint8_t *end = data.data + data.len;
     size_t n = 0;
     while (at + n < end && ((at[n] >= '0' && at[n] <= '9') || (at[n] >= 'A' && at[n] <= 'Z') ||
                             (at[n] >= 'a' && at[n] <= 'z') || at[n] == '-' || at[n] == '_'))
         n++;
-    return n == 22;
+    return n == 22 ? at : NULL;
 }
 
 static void metadata_loaded(struct log_load *load, int status, struct ferry_bytes data)
@@ -363,15 +363,20 @@ static void metadata_loaded(struct log_load *load, int status, struct ferry_byte
     char id[23];
     id_text(&l->topic_id, id);
     bool ours = status == FERRY_OK && data.len >= 22 && memmem(data.data, data.len, id, 22);
-    if (ours || status != FERRY_OK || !names_topic(data)) {
+    const uint8_t *other = status == FERRY_OK ? named_topic(data) : NULL;
+    if (ours || !other) {
         o->has_metadata = ours;
         make_metadata(o);
         return;
     }
-    /* The directory of a topic of the same name that was deleted: its records are not this topic's.
-     */
-    log_say(l, LOG_WARN, "holds the records of another topic id; they are removed");
-    ferry_text_add(&path, "%s.stale-delete", l->private->path);
+    /* A deleted topic of the same name, as a rule, whose records are not this topic's; or its only fault is that this file
+     * was damaged. So nothing is removed. */
+    ferry_text_add(&path, "%s.%.22s-stray", l->private->path, (const char *)other);
+    log_say(l, LOG_WARN,
+            "its partition.metadata names topic id %.22s, not %s: the directory is kept as %s; "
+            "remove it, or "
+            "mend that file and move it back while the broker is stopped",
+            (const char *)other, id, path.failed ? "?" : path.data);
     o->path = path.data;
     o->op.done = moved_away;
     if (path.failed)
