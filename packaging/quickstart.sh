@@ -6,7 +6,7 @@
 set -eu
 top=$(cd "$(dirname "$0")/.." && pwd)
 build=${FERRY_BUILD:-$top/build}
-megabytes=${QUICKSTART_MB:-50}
+megabytes=${QUICKSTART_MB:-55}
 LC_ALL=C
 export LC_ALL
 
