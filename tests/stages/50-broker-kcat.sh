@@ -2,44 +2,24 @@
 # budget: 30
 # quick: yes
 command -v kcat >/dev/null || { echo "ok - kcat on refbroker # SKIP kcat is not installed"; exit 0; }
-broker=$FERRY_BUILD/refbroker/refbroker
-dir=$(mktemp -d)
-pid=
-trap '[ -z "$pid" ] || kill -9 $pid 2>/dev/null; rm -rf "$dir"' EXIT
+. "$FERRY_TOP/tests/lib/broker.sh"
+dir=$BROKER_DIR
 failed=0
 
 check() {  # NAME STATUS
     if [ "$2" -eq 0 ]; then echo "ok - $1"; else echo "not ok - $1"; failed=1; fi
 }
 
-start() {  # [ARGUMENT...]
-    : >"$dir/out"
-    "$broker" --data "$dir/data" --listen "127.0.0.1:${port:-0}" "$@" >"$dir/out" 2>>"$dir/err" &
-    pid=$!
-    tries=0
-    until grep -q '^refbroker: ready on ' "$dir/out"; do
-        tries=$((tries + 1))
-        if [ $tries -gt 200 ] || ! kill -0 $pid 2>/dev/null; then
-            echo "not ok - refbroker starts"
-            cat "$dir/err"
-            exit 1
-        fi
-        sleep 0.05
-    done
-    address=$(sed -n 's/^refbroker: ready on //p' "$dir/out")
-    port=${address##*:}
-}
-
 kc() {
-    timeout 30 kcat -b "$address" -X topic.metadata.refresh.interval.ms=200 "$@"
+    timeout 30 kcat -b "$BROKER" -X topic.metadata.refresh.interval.ms=200 "$@"
 }
 
 same() {  # FILE FILE
     cmp -s "$1" "$2"
 }
 
-start -X log.flush.interval.messages=1 -X auto.create.topics.enable=true
-[ "$(wc -l <"$dir/out")" -eq 1 ]
+broker_start -X log.flush.interval.messages=1 -X auto.create.topics.enable=true || exit 1
+[ "$(wc -l <"$dir/ready")" -eq 1 ]
 check "one line on standard output when it is ready" $?
 
 awk 'BEGIN {for (i = 0; i < 20000; i++) printf "k%d\tvalue number %d of a run that compresses well\n", i % 97, i}' >"$dir/in"
@@ -71,9 +51,8 @@ kc -L -J | grep -q '"topic":"codec-zstd"'
 check "metadata of all topics" $?
 
 # Killed and started again: what was acknowledged is there, and so are the group's positions.
-kill -9 $pid
-wait $pid 2>/dev/null
-start
+broker_stop 9
+broker_start || exit 1
 kc -C -t codec-lz4 -o beginning -e -q -f '%k\t%s\n' >"$dir/got" 2>>"$dir/err" && same "$dir/in" "$dir/got"
 check "after SIGKILL every acknowledged record is there" $?
 kc -G half idem -X auto.offset.reset=earliest -e -q >"$dir/got" 2>>"$dir/err"
@@ -83,7 +62,7 @@ echo more | kc -P -t codec-lz4 && [ "$(kc -C -t codec-lz4 -o -1 -e -q)" = more ]
 check "after SIGKILL the log goes on" $?
 
 # Bad input: closes its own connection, costs nothing, and others are served.
-python3 - "${address%:*}" "$port" <<'PY'
+python3 - "${BROKER%:*}" "${BROKER##*:}" <<'PY'
 import os, socket, struct, sys
 address = (sys.argv[1], int(sys.argv[2]))
 def closed(data):
@@ -112,16 +91,16 @@ answer = s.recv(n, socket.MSG_WAITALL)
 assert struct.unpack(">ih", answer[:6]) == (5, 35), answer[:6]
 PY
 check "garbage, unknown requests and 200 claims of 100 MB" $?
-[ "$(awk '/VmHWM/ {print $2}' /proc/$pid/status)" -lt 131072 ]
+[ "$(awk '/VmHWM/ {print $2}' /proc/$BROKER_PID/status)" -lt 131072 ]
 check "it never took 128 MB" $?
 echo still | kc -P -t heads && [ "$(kc -C -t heads -o -1 -e -q)" = still ]
 check "it serves on" $?
 
-kill -TERM $pid
-wait $pid
+kill -TERM "$BROKER_PID"
+wait "$BROKER_PID"
 check "SIGTERM ends it with status 0" $?
 [ -f "$dir/data/.kafka_cleanshutdown" ]
 check "a clean stop leaves its mark" $?
-pid=
-[ $failed -eq 0 ] || tail -n 40 "$dir/err"
+BROKER_PID=
+[ $failed -eq 0 ] || tail -n 40 "$dir/log" "$dir/err"
 exit $failed
