@@ -171,30 +171,36 @@ static int read_debug(struct ferry_settings *s, struct ferry_error *err)
     return 0;
 }
 
-/* topic "": the default of all. */
-static int check_codec(const struct ferry_topic_settings *t, const char *topic,
-                       struct ferry_error *err)
+/* Judges a topic's settings beside those of the client. topic "": the default of all. */
+typedef int topic_check(const struct ferry_settings *, const struct ferry_topic_settings *,
+                        const char *topic, struct ferry_error *);
+
+/* The default of all topics, then each that has settings of its own; stops at the first error. */
+static int check_topics(const struct ferry_config *c, topic_check *check, struct ferry_error *err)
 {
+    int code = check(&c->settings, &c->settings.topic, "", err);
+    size_t at = 0;
+    for (struct ferry_map_entry *e; !code && (e = ferry_map_next(&c->topics, &at));) {
+        const struct ferry_config *topic = e->value;
+        char name[250];
+        size_t len = e->key.len < sizeof name ? e->key.len : sizeof name - 1;
+        memcpy(name, e->key.data, len);
+        name[len] = 0;
+        code = check(&c->settings, &topic->settings.topic, name, err);
+    }
+    return code;
+}
+
+static int check_codec(const struct ferry_settings *s, const struct ferry_topic_settings *t,
+                       const char *topic, struct ferry_error *err)
+{
+    (void)s;
     struct ferry_error why;
     if (!ferry_codec_available(t->compression_type, &why))
         return 0;
     return ferry_fail(err, FERRY_E_UNSUPPORTED, "compression.type=%s%s%.250s: %.200s",
                       ferry_codec_name(t->compression_type), *topic ? " of topic " : "", topic,
                       why.text);
-}
-
-static int check_codecs(const struct ferry_config *c, struct ferry_error *err)
-{
-    int code = check_codec(&c->settings.topic, "", err);
-    size_t at = 0;
-    for (struct ferry_map_entry *e; !code && (e = ferry_map_next(&c->topics, &at));) {
-        char name[250];
-        size_t len = e->key.len < sizeof name ? e->key.len : sizeof name - 1;
-        memcpy(name, e->key.data, len);
-        name[len] = 0;
-        code = check_codec(&((struct ferry_config *)e->value)->settings.topic, name, err);
-    }
-    return code;
 }
 
 /* What no one setting shows and holds of every handle. */
@@ -213,7 +219,7 @@ static int check_whole(const struct ferry_config *c, struct ferry_error *err)
                           "reconnect.backoff.max.ms=%" PRId64
                           " is less than reconnect.backoff.ms=%" PRId64,
                           s->reconnect_backoff_max_ms, s->reconnect_backoff_ms);
-    if (check_codecs(c, err))
+    if (check_topics(c, check_codec, err))
         return FERRY_E_UNSUPPORTED;
     if (s->retry_backoff_max_ms < s->retry_backoff_ms &&
         ferry_settings_was_set(c, "retry.backoff.max.ms"))
@@ -334,18 +340,7 @@ static int check_idempotence(const struct ferry_config *c, struct ferry_error *e
 int ferry_settings_check_producer(const struct ferry_config *c, struct ferry_error *err)
 {
     int code = check_idempotence(c, err);
-    if (!code)
-        code = check_delivery(&c->settings, &c->settings.topic, "", err);
-    size_t at = 0;
-    for (struct ferry_map_entry *e; !code && (e = ferry_map_next(&c->topics, &at));) {
-        char name[250];
-        size_t len = e->key.len < sizeof name ? e->key.len : sizeof name - 1;
-        memcpy(name, e->key.data, len);
-        name[len] = 0;
-        code = check_delivery(&c->settings, &((struct ferry_config *)e->value)->settings.topic,
-                              name, err);
-    }
-    return code;
+    return code ? code : check_topics(c, check_delivery, err);
 }
 
 int ferry_settings_check_consumer(const struct ferry_config *c, struct ferry_error *err)
